@@ -1,0 +1,202 @@
+//! What a dip ends in: an [`Outcome`], perhaps a [`Record`], and a [`Source`] that tells where it came from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a dip ended. Decided by the policy's rules before the cache or the breaker sees it, and the
+/// same word in headers, metrics, logs and events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Outcome {
+    /// A usable record.
+    Found,
+    /// Usable, with parts missing.
+    Partial,
+    /// The upstream answered that it knows nothing about this key.
+    NotFound,
+    /// The policy's gate says that this key is never asked: no dip was made.
+    NotApplicable,
+    /// The number cannot exist: our own parser or the vendor says so.
+    InvalidNumber,
+    /// The vendor asks us to slow down, or our own token bucket is empty.
+    RateLimited,
+    /// Money or plan is used up at the vendor.
+    QuotaExhausted,
+    /// The vendor refuses our credentials.
+    AuthError,
+    /// The upstream answered, and badly: a 5xx, a body that does not decode, a vendor's own error code.
+    VendorError,
+    /// No answer in time, or no connection.
+    Timeout,
+    /// Nothing was sent: the breaker is open, a hold is on, or no upstream is left.
+    Open,
+    /// Nothing was sent: this node has too much in hand already.
+    Overload,
+    /// The policy's fallback record, because nothing better was to be had.
+    Fallback,
+    /// The key or an input does not fit what the policy declares.
+    InvalidInput,
+    /// No policy has this name.
+    UnknownLookup,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of declaration.
+    pub const ALL: [Self; 15] = [
+        Self::Found,
+        Self::Partial,
+        Self::NotFound,
+        Self::NotApplicable,
+        Self::InvalidNumber,
+        Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::AuthError,
+        Self::VendorError,
+        Self::Timeout,
+        Self::Open,
+        Self::Overload,
+        Self::Fallback,
+        Self::InvalidInput,
+        Self::UnknownLookup,
+    ];
+
+    /// The word for it, everywhere.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Partial => "partial",
+            Self::NotFound => "not_found",
+            Self::NotApplicable => "not_applicable",
+            Self::InvalidNumber => "invalid_number",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::AuthError => "auth_error",
+            Self::VendorError => "vendor_error",
+            Self::Timeout => "timeout",
+            Self::Open => "open",
+            Self::Overload => "overload",
+            Self::Fallback => "fallback",
+            Self::InvalidInput => "invalid_input",
+            Self::UnknownLookup => "unknown_lookup",
+        }
+    }
+
+    /// The outcome of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
+    }
+
+    /// True for an answer that the upstream stands by, even if the answer is "nothing": it may be
+    /// cached, and it is a success for the breaker.
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::Found | Self::Partial | Self::NotFound | Self::InvalidNumber)
+    }
+
+    /// True when a record comes with it.
+    pub const fn has_record(self) -> bool {
+        matches!(self, Self::Found | Self::Partial | Self::Fallback)
+    }
+
+    /// True when the dip failed through the upstream's fault: a sample for the breaker.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::VendorError | Self::Timeout)
+    }
+
+    /// True when the vendor asks to be left alone for a while, which is no failure.
+    pub const fn is_hold(self) -> bool {
+        matches!(self, Self::RateLimited | Self::QuotaExhausted | Self::AuthError)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where an answer came from, as `X-Dip-Source` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The local cache, fresh.
+    Local,
+    /// The shared cache, fresh.
+    Shared,
+    /// A cached record past its time, because nothing fresh was to be had.
+    Stale,
+    /// The policy's fallback record.
+    Fallback,
+    /// The upstream of this name, just now.
+    Upstream(Arc<str>),
+    /// Nobody: the dip ended without an answer.
+    Nobody,
+}
+
+impl Source {
+    /// The word for it; an upstream's is its name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Local => "local",
+            Self::Shared => "shared",
+            Self::Stale => "stale",
+            Self::Fallback => "fallback",
+            Self::Upstream(name) => name,
+            Self::Nobody => "none",
+        }
+    }
+}
+
+/// An answer's kept fields: one JSON object on one line, in the policy's order of fields.
+///
+/// It is serialised once, when the answer is made, so that a hit copies bytes and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record(Arc<str>);
+
+impl Record {
+    /// Wraps a JSON object's text. The caller vouches that it is one compact line.
+    pub fn from_json(json: impl Into<Arc<str>>) -> Self {
+        Self(json.into())
+    }
+
+    /// The record of these fields.
+    pub fn from_map(fields: &serde_json::Map<String, serde_json::Value>) -> Self {
+        // Serialising a map of JSON values to memory has no way to fail; an empty record is the safe end of it.
+        Self(serde_json::to_string(fields).unwrap_or_else(|_| "{}".to_owned()).into())
+    }
+
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+
+    /// The fields, parsed.
+    pub fn to_map(&self) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+/// What the pipeline gives back to a front: always something, always in time.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// How the dip ended.
+    pub outcome: Outcome,
+    /// Where the answer came from.
+    pub source: Source,
+    /// The kept fields, if the outcome has any.
+    pub record: Option<Record>,
+    /// How long ago the upstream gave it.
+    pub age: Duration,
+    /// How long it stays fresh, in seconds; negative for a stale one.
+    pub ttl: i64,
+    /// When asking again makes sense, if the proxy knows.
+    pub retry_after: Option<Duration>,
+    /// True when this caller shared another caller's fetch.
+    pub collapsed: bool,
+}
+
+impl Answer {
+    /// An answer without a record.
+    pub fn empty(outcome: Outcome, source: Source) -> Self {
+        Self { outcome, source, record: None, age: Duration::ZERO, ttl: 0, retry_after: None, collapsed: false }
+    }
+}

@@ -1,0 +1,1 @@
+//! Canonical records: which fields a kind of lookup speaks of.

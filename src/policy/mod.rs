@@ -1,0 +1,341 @@
+//! The policy language: one TOML file a lookup, written by an operator, run by everybody.
+//!
+//! A policy lives in two forms. `file` mirrors what the operator typed and never leaves this folder;
+//! `check` turns it into the types on this page, which cannot be wrong, and reports every fault at
+//! once with line, column and remedy. The rest of dipcache sees only this page.
+//!
+//! The way of a dip through a policy: [`Policy::question`] turns a caller's text into a [`Question`];
+//! [`Policy::applies`] says whether it is asked at all; an upstream renders its templates over the
+//! question and brings back a [`Reading`]; [`UpstreamPolicy::judge`] makes a [`Judgement`] of it.
+
+pub mod check;
+pub mod decode;
+pub mod expr;
+pub mod fault;
+pub mod file;
+pub mod filters;
+pub mod input;
+pub mod judge;
+pub mod kind;
+pub mod number;
+pub mod secret;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::answer::Outcome;
+
+pub use decode::{Format, Reading};
+pub use expr::{Expr, Template};
+pub use fault::Fault;
+pub use input::{BadInput, Inputs, Question};
+pub use judge::{Judgement, Rule};
+pub use kind::Kind;
+pub use secret::Secret;
+
+/// One lookup, checked and compiled.
+#[derive(Debug)]
+pub struct Policy {
+    /// The lookup's name: the file's name without `.toml`.
+    pub name: Arc<str>,
+    /// Which canonical record the fields belong to.
+    pub kind: Kind,
+    /// One line for people.
+    pub describe: String,
+    /// The key and the further inputs: types, defaults, canonical form.
+    pub inputs: Inputs,
+    /// When false, the outcome is `not_applicable` and nothing is asked.
+    pub applies_when: Option<Expr>,
+    /// How long callers and dips may take.
+    pub budget: Budget,
+    /// How long answers live.
+    pub cache: CacheRules,
+    /// When an upstream counts as sick.
+    pub breaker: BreakerRules,
+    /// Field templates of the record that is answered when nothing else can be, in order.
+    pub fallback: Option<Vec<(String, FallbackValue)>>,
+    /// The field that format `text` answers: the policy's word, else the kind's, else the first.
+    pub text_field: String,
+    /// The fields in the order in which the policy names them.
+    pub field_order: Vec<String>,
+    /// Who can answer, in order of preference. Never empty.
+    pub upstreams: Vec<UpstreamPolicy>,
+    /// Equal for two policies whose answers may share a cache: kind, inputs, requests, rules and fields.
+    pub shape: u64,
+    /// Equal for two policies that are the same in everything, secrets' values included.
+    pub fingerprint: u64,
+}
+
+/// How long callers and dips may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// What a caller ever waits; the caller's own `budget_ms` can only shorten it.
+    pub call: Duration,
+    /// How long a dip may go on after its callers have left, to fill the cache.
+    pub background: Duration,
+    /// How several upstreams share the deadline.
+    pub order: Order,
+}
+
+/// How several upstreams share the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The next one is asked when one fails or has used up its share of the budget.
+    Failover,
+    /// The next one is asked this long after the one before, whatever became of it.
+    Hedge {
+        /// The head start of each upstream over the next.
+        after: Duration,
+    },
+}
+
+/// How long answers live.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheRules {
+    /// Life of a `found`.
+    pub found: Duration,
+    /// Life of a `partial`.
+    pub partial: Duration,
+    /// Life of a `not_found`.
+    pub not_found: Duration,
+    /// Life of an `invalid_number`.
+    pub invalid_number: Duration,
+    /// How long past its life a record may be served while its upstreams are degraded; zero forbids it.
+    pub stale: Duration,
+    /// How long past its life a record is served at once while one dip renews it, sick or not.
+    pub revalidate: Duration,
+    /// The longest that anything is ever kept, stale time included.
+    pub ceiling: Duration,
+    /// The share of a life that chance may take off, 0 to 1, so that entries do not expire together.
+    pub jitter: f64,
+    /// A hit past this share of its life renews the entry in the background; 1 or more never does.
+    pub refresh_ahead: f64,
+    /// Bounds for a life that the answer itself brings (DNS).
+    pub min_ttl: Duration,
+    /// See `min_ttl`.
+    pub max_ttl: Duration,
+    /// The most entries kept.
+    pub max_entries: u64,
+    /// The most bytes kept, keys and book-keeping included.
+    pub max_bytes: u64,
+}
+
+impl CacheRules {
+    /// How long an answer of this outcome lives before jitter; zero for one that is not kept.
+    pub fn life(&self, outcome: Outcome) -> Duration {
+        match outcome {
+            Outcome::Found => self.found,
+            Outcome::Partial => self.partial,
+            Outcome::NotFound => self.not_found,
+            Outcome::InvalidNumber => self.invalid_number,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// When an upstream counts as sick. Consecutive failures and exact ratios together: the first alone
+/// never sees an outage of every second call, the second alone is slow to see a total one.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerRules {
+    /// The window over which the ratios are counted.
+    pub window: Duration,
+    /// Below this many samples in the window the ratios say nothing.
+    pub min_samples: u32,
+    /// Opens at this share of failures, 0 to 1.
+    pub failure_ratio: f64,
+    /// A dip longer than this is slow.
+    pub slow: Duration,
+    /// Opens at this share of slow dips, 0 to 1.
+    pub slow_ratio: f64,
+    /// Opens after this many failures in a row.
+    pub consecutive: u32,
+    /// How long it stays open the first time; doubles while probes fail.
+    pub open: Duration,
+    /// The longest it stays open between two probes.
+    pub open_max: Duration,
+    /// Good probes in a row that close it.
+    pub probes: u32,
+}
+
+/// A field of the fallback record: a template for text, anything else as it stands.
+#[derive(Debug)]
+pub enum FallbackValue {
+    /// Rendered over the question.
+    Text(Template),
+    /// Kept as written.
+    Fixed(serde_json::Value),
+}
+
+/// One place that can answer.
+#[derive(Debug)]
+pub struct UpstreamPolicy {
+    /// Its name within the lookup.
+    pub name: Arc<str>,
+    /// How it is spoken to.
+    pub transport: TransportPolicy,
+    /// At most this long for a connection.
+    pub connect_timeout: Duration,
+    /// At most this long for the whole try; `None` is the background budget.
+    pub total_timeout: Option<Duration>,
+    /// Dips in flight at once.
+    pub concurrency: usize,
+    /// Our own token bucket.
+    pub rate: Option<Rate>,
+    /// How its body decodes.
+    pub format: Format,
+    /// In order, the first match decides; a sane tail for the transport is built in behind them.
+    pub rules: Vec<Rule>,
+    /// What is kept of the answer, in order.
+    pub fields: Vec<(String, Expr)>,
+    /// The fields without which a record is `partial`... none, unless the policy names them.
+    pub required: Vec<String>,
+    /// How long a hold lasts that the vendor set no time for.
+    pub hold: Duration,
+}
+
+/// Requests a second that we allow ourselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// The steady rate.
+    pub per_second: f64,
+    /// How many may go at once after a pause.
+    pub burst: u32,
+}
+
+/// How an upstream is spoken to.
+#[derive(Debug)]
+pub enum TransportPolicy {
+    /// A REST vendor.
+    Http(HttpPolicy),
+    /// A name server.
+    Dns(DnsPolicy),
+    /// A database.
+    Sql(SqlPolicy),
+}
+
+/// A request to a REST vendor.
+#[derive(Debug)]
+pub struct HttpPolicy {
+    /// `GET`, `POST` or `PUT`.
+    pub method: HttpMethod,
+    /// The URL; each value is escaped for its place in path or query.
+    pub url: Template,
+    /// Header names and their values.
+    pub headers: Vec<(String, Template)>,
+    /// The body, if the method has one.
+    pub body: Option<Body>,
+    /// How we show who we are.
+    pub auth: Auth,
+    /// The largest body read, decompressed, in bytes.
+    pub max_body: usize,
+    /// Certificates that are trusted beside the system's.
+    pub ca: Option<PathBuf>,
+    /// False only behind a loud switch in the policy.
+    pub verify_tls: bool,
+}
+
+/// HTTP methods a policy may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpMethod {
+    /// The ordinary one.
+    Get,
+    /// With a body.
+    Post,
+    /// With a body.
+    Put,
+}
+
+/// A request's body.
+#[derive(Debug)]
+pub struct Body {
+    /// Its content type.
+    pub content_type: String,
+    /// Its text; values are escaped for JSON, XML or a form as the content type says.
+    pub text: Template,
+}
+
+/// How we show who we are.
+#[derive(Debug)]
+pub enum Auth {
+    /// Not at all, or by our address.
+    None,
+    /// RFC 7617.
+    Basic {
+        /// The user's name.
+        user: Secret,
+        /// The password.
+        password: Secret,
+    },
+    /// `Authorization: {scheme} {token}`; RFC 6750 where the scheme is `Bearer`.
+    Scheme {
+        /// The word before the token.
+        scheme: String,
+        /// The token.
+        token: Secret,
+    },
+    /// A header of the vendor's own.
+    Header {
+        /// The header's name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+    /// A query parameter.
+    Query {
+        /// The parameter's name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+}
+
+/// A question to a name server.
+#[derive(Debug)]
+pub struct DnsPolicy {
+    /// Which type is asked for.
+    pub record: DnsRecord,
+    /// The name that is asked for.
+    pub name: Template,
+    /// Whom to ask, in order. Never empty.
+    pub servers: Vec<SocketAddr>,
+    /// How long one server may take for one try.
+    pub try_timeout: Duration,
+    /// Whether the query carries EDNS(0) (RFC 6891).
+    pub edns: bool,
+    /// Whether the query sets RD.
+    pub recursion: bool,
+}
+
+/// Record types a policy may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsRecord {
+    /// RFC 1035.
+    A,
+    /// RFC 3596.
+    Aaaa,
+    /// RFC 2782.
+    Srv,
+    /// RFC 3403.
+    Naptr,
+    /// RFC 1035.
+    Txt,
+    /// RFC 1035.
+    Ptr,
+}
+
+/// A query to a database.
+#[derive(Debug)]
+pub struct SqlPolicy {
+    /// Where the database is; its scheme says which one: `postgres:`, `mysql:`, `mariadb:` or `sqlite:`.
+    pub database: Secret,
+    /// One read-only statement with `:name` parameters, which are bound and never pasted.
+    pub query: String,
+    /// The value of each parameter.
+    pub parameters: Vec<(String, Expr)>,
+    /// Connections kept at most.
+    pub pool: u32,
+    /// The most rows read.
+    pub max_rows: usize,
+}
