@@ -32,7 +32,6 @@ pub use expr::{Expr, Template};
 pub use fault::Fault;
 pub use input::{BadInput, Inputs, Question};
 pub use judge::{Judgement, Rule};
-pub use kind::Kind;
 pub use secret::Secret;
 
 /// One lookup, checked and compiled.
@@ -41,7 +40,7 @@ pub struct Policy {
     /// The lookup's name: the file's name without `.toml`.
     pub name: Arc<str>,
     /// Which canonical record the fields belong to.
-    pub kind: Kind,
+    pub kind: kind::Kind,
     /// One line for people.
     pub describe: String,
     /// The key and the further inputs: types, defaults, canonical form.
