@@ -54,3 +54,18 @@ impl Deadline {
         tokio::time::timeout_at(self.0, work).await.ok()
     }
 }
+
+/// Milliseconds since this process first looked at its clock: what a cache entry is stamped with,
+/// in a third of the bytes of an [`Instant`]. It never goes back and no change of the wall clock moves it.
+#[inline]
+pub fn tick() -> u64 {
+    tick_at(now())
+}
+
+/// The tick of a moment.
+#[inline]
+pub fn tick_at(moment: Instant) -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    // A u64 of milliseconds lasts for half a billion years.
+    moment.saturating_duration_since(*START.get_or_init(now)).as_millis() as u64
+}

@@ -34,3 +34,14 @@ pub struct Judgement {
     /// What went wrong, for logs and `try`; never a secret.
     pub detail: Option<String>,
 }
+
+impl crate::policy::UpstreamPolicy {
+    /// x
+    pub fn judge(&self, _: &crate::policy::Inputs, _: &crate::policy::Question, _: &crate::policy::Reading) -> Judgement { todo!() }
+}
+impl crate::policy::Policy {
+    /// x
+    pub fn applies(&self, _: &crate::policy::Question) -> bool { true }
+    /// x
+    pub fn fallback(&self, _: &crate::policy::Question) -> Option<Record> { None }
+}

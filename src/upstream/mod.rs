@@ -12,7 +12,7 @@ pub mod sql;
 pub use failure::{Failure, FailureKind};
 
 use crate::deadline::Deadline;
-use crate::policy::{Question, Reading, TransportPolicy, UpstreamPolicy};
+use crate::policy::{Inputs, Question, Reading, TransportPolicy, UpstreamPolicy};
 
 /// A place that can answer, ready to be asked.
 #[derive(Debug)]
@@ -45,9 +45,11 @@ impl Upstream {
     pub async fn ask(
         &self,
         policy: &UpstreamPolicy,
+        inputs: &Inputs,
         question: &Question,
         deadline: Deadline,
     ) -> Result<Reading, Failure> {
+        let _ = inputs;
         match (self, &policy.transport) {
             (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(policy, http, question, deadline).await,
             (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(policy, dns, question, deadline).await,
