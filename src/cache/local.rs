@@ -1,4 +1,4 @@
-//! The entries of one lookup in this process: get, put, drop, clear.
+//! The entries of one lookup in this process: get, put, forget, clear.
 //!
 //! The only file that names moka, so that it can be exchanged by measurement. moka bounds the size
 //! and chooses what goes (TinyLFU); it is given no expiry, since that would cost each entry a timer
@@ -44,7 +44,7 @@ impl LocalCache {
     }
 
     /// Forgets one entry. True if it was there.
-    pub fn drop(&self, id: &str) -> bool {
+    pub fn forget(&self, id: &str) -> bool {
         self.entries.remove(id).is_some()
     }
 
@@ -138,7 +138,7 @@ mod tests {
         cache.sweep(1000);
         assert_eq!(cache.len(), 1);
         assert!(cache.get("b", 1000).is_some());
-        assert!(cache.drop("b") && !cache.drop("b"));
+        assert!(cache.forget("b") && !cache.forget("b"));
     }
 
     #[test]
