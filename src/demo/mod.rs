@@ -1,1 +1,7 @@
-//! To come.
+//! `dipcache demo`: everything that a proxy needs around it, in one process on loopback.
+//!
+//! - [`vendors`]: simulated REST vendors that can be broken at run time, and the [`vendors::Simulator`] over all.
+//! - [`zone`]: the simulated carrier's name server.
+
+pub mod vendors;
+pub mod zone;
