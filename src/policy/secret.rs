@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn every_written_form_is_redacted() {
         let (long, short) = (secret("p+ä/ss w"), secret("p+"));
-        let text = "/a/p+ä/ss w?k=p%2B%C3%A4%2Fss%20w&l=p%2b%c3%a4%2fss%20w&m=p%2B%C3%A4%2Fss+w&n=p+%C3%A4/ss%20w&o=p%2B";
+        let text =
+            "/a/p+ä/ss w?k=p%2B%C3%A4%2Fss%20w&l=p%2b%c3%a4%2fss%20w&m=p%2B%C3%A4%2Fss+w&n=p+%C3%A4/ss%20w&o=p%2B";
         assert_eq!(Secret::redact(text, [&short, &long]), "/a/***?k=***&l=***&m=***&n=***&o=***");
     }
 }

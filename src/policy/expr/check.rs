@@ -63,7 +63,8 @@ pub(super) fn not_parsed(source: &str, error: &minijinja::Error, kind: &str) -> 
     CompileError { at, what: format!("this is no {kind}: {detail}"), mend }
 }
 
-/// A range that is sure to lie within the source, on character borders.
+/// A range that is sure to lie within the source, on character borders, and to show at least one
+/// character unless the source ends there.
 fn within(source: &str, range: Range<usize>) -> Range<usize> {
     let border = |mut at: usize| {
         at = at.min(source.len());
@@ -73,7 +74,8 @@ fn within(source: &str, range: Range<usize>) -> Range<usize> {
         at
     };
     let start = border(range.start);
-    start..border(range.end).max(start)
+    let one = source[start..].chars().next().map_or(0, char::len_utf8);
+    start..border(range.end).max(start + one)
 }
 
 /// The walk: which names are in reach where it stands.

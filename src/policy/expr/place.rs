@@ -141,7 +141,13 @@ fn dns_name(mut text: String) -> Result<String, ExprError> {
     let fits = text.len() <= 253
         && text.bytes().all(is_dns_byte)
         && text.split('.').all(|label| (1..=63).contains(&label.len()));
-    if fits { Ok(text) } else { Err(ExprError("the text is no DNS name: labels of 1 to 63 letters, digits, `-` and `_`, 253 bytes in all".to_owned())) }
+    if fits {
+        Ok(text)
+    } else {
+        Err(ExprError(
+            "the text is no DNS name: labels of 1 to 63 letters, digits, `-` and `_`, 253 bytes in all".to_owned(),
+        ))
+    }
 }
 
 /// Puts each marked value where it stands: as JSON outside quotes, as escaped text within.
@@ -208,7 +214,8 @@ mod tests {
 
     #[test]
     fn json_values_know_whether_they_stand_within_quotes() {
-        let unsettled = "{\"a\":\"x-\0\"q\\\"\"\0\",\"b\":\0\"q\"\0,\"c\":\0null\0,\"d\":\"\0null\0\",\"e\":\"\\\"\0[\"z\"]\0\"}";
+        let unsettled =
+            "{\"a\":\"x-\0\"q\\\"\"\0\",\"b\":\0\"q\"\0,\"c\":\0null\0,\"d\":\"\0null\0\",\"e\":\"\\\"\0[\"z\"]\0\"}";
         assert_eq!(settle_json(unsettled).unwrap(), r#"{"a":"x-q\"","b":"q","c":null,"d":"","e":"\"[\"z\"]"}"#);
     }
 
