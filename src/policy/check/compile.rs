@@ -57,16 +57,22 @@ impl Check<'_> {
                 Some(secret)
             }
             Err(error) => {
-                let mend = match &error {
-                    SecretError::Literal => "put it into the environment or into a file, and name that here".to_owned(),
-                    SecretError::NotInEnvironment(name) => {
-                        format!("set `{name}` where dipcache is started, or correct the name")
-                    }
-                    SecretError::File { .. } => "create the file, and let dipcache read it".to_owned(),
-                };
-                self.faults.at(&reference.span(), error.to_string(), mend);
+                self.faults.at(&reference.span(), error.to_string(), secret_mend(&error));
                 None
             }
         }
+    }
+}
+
+/// The next step for a secret that does not read.
+pub(crate) fn secret_mend(error: &SecretError) -> String {
+    match error {
+        SecretError::Literal => "put it into the environment or into a file, and name that here".to_owned(),
+        SecretError::NotInEnvironment(name) => format!("set `{name}` where dipcache is started, or correct the name"),
+        SecretError::File { .. } => "create the file, and let dipcache read it".to_owned(),
+        SecretError::CredentialName(_) => "write the bare name that stands in the unit's LoadCredential".to_owned(),
+        SecretError::NoCredentials(_) => "add the line to the unit, or use `env:NAME` or `file:PATH`".to_owned(),
+        SecretError::Empty(_) => "give it a value, or take it out of the policy".to_owned(),
+        SecretError::NotText(_) => "write the secret anew, as one line of text".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! `[input]`: which questions the policy takes.
 
+use compact_str::CompactString;
 use serde_spanned::Spanned;
 
 use super::Check;
@@ -71,12 +72,15 @@ impl Check<'_> {
         let default = self.faults.value(declared.default.take());
         let optional = self.faults.or(declared.optional.take(), default.is_some());
         let input = self.input_type(&span, declared)?;
-        Some(Declared {
-            name: name.get_ref().as_str().into(),
-            input,
-            optional,
-            default: default.map(|default| default.into_inner().into()),
-        })
+        let default = default.map(|default| match input.canonical(default.get_ref()) {
+            Some(canonical) => canonical,
+            None => {
+                let what = format!("`{}` is not {}", default.get_ref(), input.expected());
+                self.faults.at(&default.span(), what, "write a default that fits the input's type");
+                CompactString::default()
+            }
+        });
+        Some(Declared { name: name.get_ref().as_str().into(), input, optional, default })
     }
 
     fn input_name(&mut self, name: &Spanned<String>) {
@@ -106,9 +110,7 @@ impl Check<'_> {
             self.faults.at(&country.span(), "`country` belongs to numbers", "take it out, or write `type = \"tn\"`");
         }
         Some(match word.get_ref() {
-            InputWord::Tn => InputType::Tn {
-                country: country.map(|country| country.into_inner().0).or_else(|| Country::from_code("US"))?,
-            },
+            InputWord::Tn => InputType::Tn { country: country.map_or(Country::US, |country| country.into_inner().0) },
             InputWord::Dns => InputType::DnsName,
             InputWord::Digits => InputType::Digits,
             InputWord::Text => InputType::Text,

@@ -65,8 +65,10 @@ impl Check<'_> {
                 }
                 name.into_inner()
             }
-            None if known(kind.primary()) => kind.primary().to_owned(),
-            None => order.first().cloned().unwrap_or_default(),
+            None => {
+                let order: Vec<&str> = order.iter().map(String::as_str).collect();
+                kind.text_field(&order).unwrap_or_default().to_owned()
+            }
         }
     }
 }

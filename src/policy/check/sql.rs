@@ -41,6 +41,9 @@ impl Check<'_> {
     }
 
     fn database(&mut self, reference: &Spanned<String>) -> Option<Secret> {
+        if has_no_password(reference.get_ref()) {
+            return Some(Secret::open(reference.get_ref()));
+        }
         let secret = self.secret(reference)?;
         let scheme = secret.expose().split(':').next().unwrap_or_default().to_owned();
         if !SCHEMES.contains(&scheme.as_str()) {
@@ -116,6 +119,16 @@ impl Check<'_> {
             self.faults.at(&span, what, "write a SELECT; what must write belongs into the database's own procedures");
         }
     }
+}
+
+/// True for a database URL that may stand in the open: SQLite, or a server that asks for no password.
+fn has_no_password(text: &str) -> bool {
+    let scheme = text.split(':').next().unwrap_or_default();
+    if !SCHEMES.contains(&scheme) {
+        return false;
+    }
+    let has_parameter = text.to_ascii_lowercase().contains("password=");
+    scheme == "sqlite" || reqwest::Url::parse(text).is_ok_and(|url| url.password().is_none() && !has_parameter)
 }
 
 /// What there is to know of a statement without knowing SQL.

@@ -206,9 +206,10 @@ impl Leaf for CountryCode {
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
         Country::from_code(text).map(Self).ok_or_else(|| {
+            let codes: Vec<&str> = Country::codes().collect();
             Wrong::new(
                 format!("the numbers of `{text}` are not known"),
-                "write two capital letters as in ISO 3166, such as `US`, `CA`, `GB`, `DE`",
+                format!("write a country's two capital letters (ISO 3166); known are {}", codes.join(", ")),
             )
         })
     }
