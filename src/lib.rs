@@ -4,6 +4,7 @@
 //! The modules stand in the order in which a dip travels:
 //!
 //! - [`deadline`], [`answer`]: the words everybody uses.
+//! - `written`: what an operator typed, with the place of every word. Policies and config stand on it.
 //! - [`front`]: bytes in, a question; an answer, bytes out. One module a protocol.
 //! - [`policy`]: what the operator wrote: which questions there are and what an answer means.
 //! - [`lookup`]: the pipeline. Read this first: one dip from question to answer.
@@ -14,21 +15,22 @@
 //! Beside the way, never awaited by a call: [`events`], [`telemetry`], [`admin`].
 //! Around it: [`config`], [`app`] which wires it all, [`demo`], [`cli`].
 
-pub mod answer;
 pub mod deadline;
+pub mod answer;
 
-pub mod cache;
 pub mod front;
-pub mod health;
-pub mod lookup;
 pub mod policy;
+pub mod lookup;
+pub mod cache;
 pub mod upstream;
+pub mod health;
 
-pub mod admin;
 pub mod events;
 pub mod telemetry;
+pub mod admin;
 
-pub mod app;
-pub mod cli;
+pub(crate) mod written;
 pub mod config;
+pub mod app;
 pub mod demo;
+pub mod cli;

@@ -72,6 +72,11 @@ impl Secret {
         Ok(Self { value, reference: reference.to_owned() })
     }
 
+    /// A value that may stand in the open, such as the path of a SQLite file; the caller vouches for that.
+    pub fn open(value: &str) -> Self {
+        Self { value: value.to_owned(), reference: value.to_owned() }
+    }
+
     /// The reference it was read from, which may be shown.
     pub fn reference(&self) -> &str {
         &self.reference
