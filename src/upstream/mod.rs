@@ -7,6 +7,7 @@
 pub mod dns;
 pub mod failure;
 pub mod http;
+pub mod redact;
 pub mod sql;
 
 pub use failure::{Failure, FailureKind};
@@ -51,10 +52,33 @@ impl Upstream {
     ) -> Result<Reading, Failure> {
         let _ = inputs;
         match (self, &policy.transport) {
-            (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(policy, http, question, deadline).await,
-            (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(policy, dns, question, deadline).await,
-            (Self::Sql(upstream), TransportPolicy::Sql(sql)) => upstream.ask(policy, sql, question, deadline).await,
-            _ => Err(Failure::new(FailureKind::Bug, "an upstream was asked with another transport's policy")),
+            (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(http, inputs, question, deadline).await,
+            (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(dns, inputs, question, deadline).await,
+            (Self::Sql(upstream), TransportPolicy::Sql(sql)) => upstream.ask(sql, inputs, question, deadline).await,
+            _ => Err(mismatch()),
         }
     }
+
+    /// The exact request that [`Upstream::ask`] would send, in words, without its secrets.
+    ///
+    /// # Errors
+    /// [`FailureKind::Policy`] when a template or an expression refuses the question.
+    pub fn describe(&self, policy: &UpstreamPolicy, inputs: &Inputs, question: &Question) -> Result<String, Failure> {
+        match (self, &policy.transport) {
+            (Self::Http(upstream), TransportPolicy::Http(http)) => {
+                http::render(http, inputs, question).map(|request| upstream.describe(&request))
+            }
+            (Self::Dns(upstream), TransportPolicy::Dns(dns)) => {
+                dns::render(dns, inputs, question).map(|query| upstream.describe(&query))
+            }
+            (Self::Sql(upstream), TransportPolicy::Sql(sql)) => {
+                sql::render(sql, inputs, question).map(|bound| upstream.describe(&bound))
+            }
+            _ => Err(mismatch()),
+        }
+    }
+}
+
+fn mismatch() -> Failure {
+    Failure::new(FailureKind::Bug, "an upstream was asked with another transport's policy")
 }

@@ -1,7 +1,7 @@
 //! A database, asked with sqlx.
 
 use crate::deadline::Deadline;
-use crate::policy::{Question, Reading, SqlPolicy, UpstreamPolicy};
+use crate::policy::{Inputs, Question, Reading, SqlPolicy, UpstreamPolicy};
 use crate::upstream::Failure;
 
 /// A database.
@@ -24,12 +24,23 @@ impl SqlUpstream {
     /// See [`Failure`].
     pub async fn ask(
         &self,
-        policy: &UpstreamPolicy,
         sql: &SqlPolicy,
+        inputs: &Inputs,
         question: &Question,
         deadline: Deadline,
     ) -> Result<Reading, Failure> {
-        let _ = (policy, sql, question, deadline);
+        let _ = (sql, inputs, question, deadline);
+        todo!()
+    }
+}
+
+/// x
+pub fn render(_: &SqlPolicy, _: &Inputs, _: &Question) -> Result<(), Failure> {
+    todo!()
+}
+impl SqlUpstream {
+    /// x
+    pub fn describe(&self, _: &()) -> String {
         todo!()
     }
 }

@@ -1,0 +1,115 @@
+//! A name server, asked with `hickory-proto`'s messages over sockets of our own.
+//!
+//! Why not `hickory-resolver`: it turns SERVFAIL, REFUSED and NXDOMAIN into errors and drops what came with
+//! them, but a REFUSED that carries records must reach the policy's rules, and so must the SOA of a negative answer; it
+//! chooses among servers by its own measurements, where the policy gives an order and the caller a deadline;
+//! and its UDP sockets are not connected, so a name server that is down (port unreachable) looks like a
+//! silent one and costs the whole try instead of no time at all.
+//!
+//! The life of one dip: the policy's template makes a [`Query`]; the servers are asked in order, each once; UDP
+//! first, then TCP where the answer was truncated; the first server that gives a real answer (NOERROR, NXDOMAIN)
+//! ends it. SERVFAIL, REFUSED, FORMERR and NOTIMP move on to the next server, and are the reading only when
+//! nobody does better. A server may take `try_timeout`, and never more than its share of what is left, so that the
+//! last one is asked too.
+//!
+//! What holds: one socket a query, on a port of the system's choice, connected, so that only the server's own address is
+//! heard; an answer with another id or question is dropped and the wait goes on. Nothing is cached, nobody is asked twice.
+
+mod exchange;
+mod query;
+mod reading;
+
+pub use query::{Query, render};
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::deadline::{Deadline, now};
+use crate::policy::{DnsPolicy, Inputs, Question, Reading, UpstreamPolicy};
+use crate::upstream::{Failure, FailureKind};
+
+/// Name servers that answer for one another.
+#[derive(Debug)]
+pub struct DnsUpstream {
+    servers: Vec<SocketAddr>,
+    try_timeout: Duration,
+    total_timeout: Option<Duration>,
+    edns: bool,
+    recursion: bool,
+}
+
+impl DnsUpstream {
+    /// Makes the client. Opens no socket yet.
+    ///
+    /// # Errors
+    /// When the policy names no server.
+    pub fn build(policy: &UpstreamPolicy, dns: &DnsPolicy) -> Result<Self, Failure> {
+        if dns.servers.is_empty() {
+            return Err(Failure::new(
+                FailureKind::Policy,
+                "`servers` is empty: name at least one, as \"192.0.2.1:53\"",
+            ));
+        }
+        Ok(Self {
+            servers: dns.servers.clone(),
+            try_timeout: dns.try_timeout,
+            total_timeout: policy.total_timeout,
+            edns: dns.edns,
+            recursion: dns.recursion,
+        })
+    }
+
+    /// Renders the query and asks.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn ask(
+        &self,
+        dns: &DnsPolicy,
+        inputs: &Inputs,
+        question: &Question,
+        deadline: Deadline,
+    ) -> Result<Reading, Failure> {
+        self.fetch(&render(dns, inputs, question)?, deadline).await
+    }
+
+    /// Asks the servers in order, each once, until one gives a real answer.
+    ///
+    /// # Errors
+    /// The last server's failure when none answered at all: `Timeout`, `Connect`, or `Protocol` for answers that do
+    /// not parse.
+    pub async fn fetch(&self, query: &Query, deadline: Deadline) -> Result<Reading, Failure> {
+        let deadline = match self.total_timeout {
+            Some(limit) => deadline.earlier(Deadline::at(now() + limit)),
+            None => deadline,
+        };
+        let mut second_best = None;
+        let mut last = Failure::new(FailureKind::Timeout, "no time was left to ask a name server");
+        for (place, server) in self.servers.iter().enumerate() {
+            if deadline.passed() {
+                break;
+            }
+            let message = query.message(self.recursion, self.edns)?;
+            let wait = self.try_timeout.min(share(deadline, self.servers.len() - place));
+            match exchange::exchange(*server, &message, wait, deadline).await {
+                Ok(answer) if reading::is_decisive(&answer) => return Ok(reading::read(&answer)),
+                Ok(answer) => second_best = second_best.or_else(|| Some(reading::read(&answer))),
+                Err(failure) => last = failure,
+            }
+        }
+        second_best.ok_or(last)
+    }
+
+    /// The query in words.
+    pub fn describe(&self, query: &Query) -> String {
+        let servers: Vec<String> = self.servers.iter().map(SocketAddr::to_string).collect();
+        let rd = if self.recursion { "recursion desired" } else { "no recursion" };
+        let edns = if self.edns { "EDNS" } else { "no EDNS" };
+        format!("{} IN {} @ {} ({rd}, {edns})", query.name, query.record.as_str(), servers.join(", "))
+    }
+}
+
+/// What one server may take when as many as `left` are still to be asked.
+fn share(deadline: Deadline, left: usize) -> Duration {
+    deadline.remaining() / u32::try_from(left.max(1)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,169 @@
+//! What comes back: a head within bounds, a body within bounds, or a failure with a reason.
+
+use std::error::Error;
+
+use bytes::{Bytes, BytesMut};
+use minijinja::Value;
+use minijinja::value::Serde;
+use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+
+use crate::policy::{Format, Reading};
+use crate::upstream::{Failure, FailureKind};
+
+/// How much of a head a reading keeps: headers, and bytes of all their names and values. Rules look at a few short
+/// ones; what is longer than a value may be is left out, not cut, so that no rule sees half a value.
+const HEADERS_KEPT: usize = 100;
+const VALUE_KEPT: usize = 4 * 1024;
+const HEAD_KEPT: usize = 16 * 1024;
+
+/// How deep in a chain of causes a reason is looked for.
+const CAUSES: usize = 8;
+
+/// What a vendor answered, before it is decoded.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Header names in lower case, and values with bad bytes replaced.
+    pub headers: Vec<(String, String)>,
+    /// The `Content-Type`, if there was one.
+    pub content_type: Option<String>,
+    /// The decompressed body; empty where the policy looks at none.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// Decodes it for rules and fields.
+    pub fn into_reading(self, format: Format) -> Reading {
+        let text = String::from_utf8_lossy(&self.body).into_owned();
+        let (body, undecoded) = match format {
+            Format::None => (Value::UNDEFINED, None),
+            Format::Text => (Value::from(text.as_str()), None),
+            // serde_json stops at a depth of 128: a deeper body does not decode and costs no stack.
+            Format::Json => match serde_json::from_slice::<serde_json::Value>(&self.body) {
+                Ok(tree) => (Value::from(Serde(tree)), None),
+                Err(error) => (Value::UNDEFINED, Some(error.to_string())),
+            },
+        };
+        Reading { status: Some(self.status), headers: self.headers, text, body, undecoded, ..Reading::default() }
+    }
+}
+
+/// Awaits the head, then at most `max_body` bytes of body; a limit of 0 wants none.
+pub(super) async fn read(
+    head: impl Future<Output = Result<Response, reqwest::Error>>,
+    max_body: usize,
+) -> Result<Answer, Failure> {
+    let response = head.await.map_err(failure)?;
+    let status = response.status().as_u16();
+    let headers = kept(response.headers());
+    let content_type =
+        response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let body = if max_body == 0 { Bytes::new() } else { body(response, max_body).await? };
+    Ok(Answer { status, headers, content_type, body })
+}
+
+/// Reads the body; a declared length past the limit is not even begun.
+async fn body(mut response: Response, limit: usize) -> Result<Bytes, Failure> {
+    let declared = response.content_length().unwrap_or(0);
+    if declared > limit as u64 {
+        return Err(Failure::new(
+            FailureKind::TooLarge,
+            format!("a body of {declared} bytes; at most {limit} are read"),
+        ));
+    }
+    // What is declared is below the limit by now, so a vendor cannot make us reserve more than that.
+    let mut whole = BytesMut::with_capacity(declared as usize);
+    while let Some(piece) = response.chunk().await.map_err(failure)? {
+        if whole.len() + piece.len() > limit {
+            return Err(Failure::new(FailureKind::TooLarge, format!("the body goes on past {limit} bytes")));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+/// The part of a head that a reading keeps.
+fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+    let mut room = HEAD_KEPT;
+    let mut kept = Vec::with_capacity(headers.len().min(HEADERS_KEPT));
+    for (name, value) in headers {
+        let size = name.as_str().len() + value.len();
+        if value.len() > VALUE_KEPT || size > room || kept.len() == HEADERS_KEPT {
+            continue;
+        }
+        room -= size;
+        kept.push((name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    }
+    kept
+}
+
+/// The client's error in our words.
+pub(super) fn failure(error: reqwest::Error) -> Failure {
+    // The URL has the key in it, and perhaps a secret.
+    let error = error.without_url();
+    Failure::new(kind(&error), chain(&error))
+}
+
+fn kind(error: &reqwest::Error) -> FailureKind {
+    // A connection that was not there within the connect timeout says so twice; having none is what counts.
+    if error.is_connect() {
+        FailureKind::Connect
+    } else if error.is_timeout() {
+        FailureKind::Timeout
+    } else if causes(error).any(is_too_large) {
+        FailureKind::TooLarge
+    } else {
+        FailureKind::Protocol
+    }
+}
+
+fn is_too_large(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large)
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |cause| (**cause).source()).take(CAUSES)
+}
+
+/// An error and its causes on one line, repetitions left out.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = String::new();
+    for cause in causes(error) {
+        let words = cause.to_string();
+        if !line.contains(&words) {
+            line.push_str(if line.is_empty() { "" } else { ": " });
+            line.push_str(&words);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    #[test]
+    fn a_reading_keeps_a_bounded_head() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-long", HeaderValue::from_str(&"v".repeat(VALUE_KEPT + 1)).expect("a value"));
+        headers.insert("x-latin", HeaderValue::from_bytes(b"caf\xe9").expect("a value"));
+        for n in 0..200 {
+            let name = HeaderName::from_bytes(format!("x-{n}").as_bytes()).expect("a name");
+            headers.insert(name, HeaderValue::from_static("1"));
+        }
+        let kept = kept(&headers);
+        assert_eq!(kept.len(), HEADERS_KEPT);
+        assert_eq!(kept[0], ("x-latin".to_owned(), "caf\u{fffd}".to_owned()));
+    }
+
+    #[test]
+    fn a_deep_tree_does_not_decode() {
+        let body = Bytes::from("[".repeat(10_000));
+        let answer = Answer { status: 200, headers: Vec::new(), content_type: None, body };
+        let reading = answer.into_reading(Format::Json);
+        assert!(reading.undecoded.is_some() && reading.body.is_undefined());
+    }
+}

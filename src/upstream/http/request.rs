@@ -1,0 +1,249 @@
+//! A request as it goes on the wire, rendered over a question.
+//!
+//! Rendering ends here: what a template escaped is not touched again. The one exception is written
+//! into [`Request::checked_url`]: a URL that would arrive at the vendor as another path is refused.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+use crate::policy::expr::{ExprError, Scope};
+use crate::policy::{Auth, HttpMethod, HttpPolicy, Inputs, Question};
+use crate::upstream::redact::Redactor;
+use crate::upstream::{Failure, FailureKind};
+
+/// A request, rendered: nothing in it depends on a template any more.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: HttpMethod,
+    /// The whole URL, escaped.
+    pub url: String,
+    /// Header names and values, without those of the client itself.
+    pub headers: Vec<(String, String)>,
+    /// Content type and text of the body.
+    pub body: Option<(String, String)>,
+}
+
+/// Renders the policy's request over a question and adds what shows who we are.
+///
+/// # Errors
+/// [`FailureKind::Policy`] when a template refuses the question.
+pub fn render(http: &HttpPolicy, inputs: &Inputs, question: &Question) -> Result<Request, Failure> {
+    let _ = inputs;
+    let scope = Scope::of_question(question);
+    let mut headers = Vec::with_capacity(http.headers.len() + 1);
+    for (name, value) in &http.headers {
+        headers
+            .push((name.clone(), value.render(&scope).map_err(|error| refused(&format!("header `{name}`"), &error))?));
+    }
+    let body = match &http.body {
+        Some(body) => {
+            Some((body.content_type.clone(), body.text.render(&scope).map_err(|error| refused("body", &error))?))
+        }
+        None => None,
+    };
+    let url = http.url.render(&scope).map_err(|error| refused("url", &error))?;
+    let mut request = Request { method: http.method, url, headers, body };
+    request.authorise(&http.auth);
+    Ok(request)
+}
+
+/// The secrets that a request of this policy may carry.
+pub fn secrets(auth: &Auth) -> Redactor {
+    match auth {
+        Auth::None => Redactor::default(),
+        Auth::Basic { user, password } => {
+            Redactor::new([user.expose(), password.expose(), &*credentials(user.expose(), password.expose())])
+        }
+        Auth::Scheme { token, .. } => Redactor::new([token.expose()]),
+        Auth::Header { value, .. } | Auth::Query { value, .. } => Redactor::new([value.expose()]),
+    }
+}
+
+impl Request {
+    /// Adds what shows who we are.
+    pub fn authorise(&mut self, auth: &Auth) {
+        let (name, value) = match auth {
+            Auth::None => return,
+            Auth::Basic { user, password } => {
+                ("Authorization", format!("Basic {}", credentials(user.expose(), password.expose())))
+            }
+            Auth::Scheme { scheme, token } => ("Authorization", format!("{scheme} {}", token.expose())),
+            Auth::Header { name, value } => (name.as_str(), value.expose().to_owned()),
+            Auth::Query { name, value } => return self.add_query(name, value.expose()),
+        };
+        self.headers.push((name.to_owned(), value));
+    }
+
+    /// Adds a query parameter behind those there are, in front of a fragment.
+    fn add_query(&mut self, name: &str, value: &str) {
+        let fragment = self.url.find('#').unwrap_or(self.url.len());
+        let separator = match self.url[..fragment].find('?') {
+            None => "?",
+            Some(mark) if mark + 1 == fragment || self.url[..fragment].ends_with('&') => "",
+            Some(_) => "&",
+        };
+        let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        self.url.insert_str(fragment, &format!("{separator}{name}={value}"));
+    }
+
+    /// The request in words, as `dipcache try` shows it.
+    pub fn describe(&self, redactor: &Redactor) -> String {
+        let mut lines = format!("{} {}", self.method.as_str(), self.url);
+        for (name, value) in &self.headers {
+            lines.push_str(&format!("\n{name}: {value}"));
+        }
+        if let Some((content_type, text)) = &self.body {
+            lines.push_str(&format!("\nContent-Type: {content_type}\n\n{text}"));
+        }
+        redactor.hide(&lines)
+    }
+
+    /// The URL for the client.
+    ///
+    /// URL parsers take `.` and `..` segments out, `%2e` included, turn a backslash into a slash and drop tabs
+    /// and line ends: with a value of the caller's in the path, another resource than the policy's would be asked.
+    /// Such a URL is refused; whatever else the parser does is to escape what may not stand in a URL.
+    pub(super) fn checked_url(&self) -> Result<Url, Failure> {
+        let path = self.url.split(['?', '#']).next().unwrap_or_default();
+        let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+        if path.split('/').any(dots) || self.url.contains(|c: char| c == '\\' || c.is_ascii_control()) {
+            return Err(Failure::new(
+                FailureKind::Policy,
+                "the URL of this question has a `.` or `..` segment, a backslash or a control character: narrow the input's type",
+            ));
+        }
+        let url = Url::parse(&self.url)
+            .map_err(|error| Failure::new(FailureKind::Policy, format!("the rendered URL is none: {error}")))?;
+        if matches!(url.scheme(), "http" | "https") && url.has_host() {
+            Ok(url)
+        } else {
+            Err(Failure::new(
+                FailureKind::Policy,
+                "the rendered URL does not start with http:// or https:// and a host",
+            ))
+        }
+    }
+
+    /// The headers for the client, secret ones marked so that no log shows them.
+    pub(super) fn checked_headers(&self) -> Result<HeaderMap, Failure> {
+        let mut map = HeaderMap::with_capacity(self.headers.len() + 1);
+        for (name, value) in &self.headers {
+            let bad = |_| {
+                Failure::new(
+                    FailureKind::Policy,
+                    format!("header `{name}`: its name or value may not stand in a header"),
+                )
+            };
+            let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(()))?;
+            let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad(()))?;
+            value.set_sensitive(key == AUTHORIZATION);
+            map.append(key, value);
+        }
+        if let Some((content_type, _)) = &self.body {
+            let value = HeaderValue::from_str(content_type)
+                .map_err(|_| Failure::new(FailureKind::Policy, "the body's content type may not stand in a header"))?;
+            map.insert(CONTENT_TYPE, value);
+        }
+        Ok(map)
+    }
+}
+
+impl HttpMethod {
+    /// The method's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
+}
+
+fn credentials(user: &str, password: &str) -> String {
+    STANDARD.encode(format!("{user}:{password}"))
+}
+
+fn refused(part: &str, error: &ExprError) -> Failure {
+    Failure::new(FailureKind::Policy, format!("{part} does not render: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(url: &str) -> Request {
+        Request { method: HttpMethod::Get, url: url.to_owned(), headers: Vec::new(), body: None }
+    }
+
+    #[test]
+    fn what_a_template_escaped_is_not_touched() {
+        for url in [
+            "http://h/v1/%2B1303%2f555?n=%2B1&x=a+b&y=%E2%82%AC",
+            "http://h/a%20b/;x=1/@:!$&'()*,=~_-",
+            "http://h//double//slash/?",
+            "http://h/%25%32%45%2F?q=%26%3D%23",
+        ] {
+            assert_eq!(get(url).checked_url().expect(url).as_str(), url);
+        }
+    }
+
+    #[test]
+    fn a_url_that_would_arrive_as_another_path_is_refused() {
+        for url in [
+            "http://h/v1/../admin",
+            "http://h/v1/%2e%2E/x",
+            "http://h/v1/.",
+            "http://h/a\\b",
+            "http://h/a\nb",
+            "ftp://h/",
+            "h/x",
+            "http:///x",
+        ] {
+            match get(url).checked_url() {
+                Err(failure) => assert_eq!(failure.kind, FailureKind::Policy, "{url}"),
+                Ok(parsed) => assert_eq!((url, parsed.as_str()), ("http:///x", "http://x/")),
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_key_joins_what_is_there() {
+        for (before, after) in [
+            ("http://h/x", "http://h/x?key=a%20b"),
+            ("http://h/x?n=1", "http://h/x?n=1&key=a%20b"),
+            ("http://h/x?", "http://h/x?key=a%20b"),
+            ("http://h/x?n=1#f", "http://h/x?n=1&key=a%20b#f"),
+        ] {
+            let mut request = get(before);
+            request.add_query("key", "a b");
+            assert_eq!(request.url, after);
+        }
+    }
+
+    #[test]
+    fn a_header_takes_no_line_end() {
+        let mut request = get("http://h/");
+        request.headers.push(("X-Number".into(), "1\r\nX-Evil: 1".into()));
+        assert_eq!(request.checked_headers().expect_err("a line end").kind, FailureKind::Policy);
+    }
+
+    #[test]
+    fn a_description_hides_secrets_in_every_place() {
+        let redactor = Redactor::new(["t0p secret"]);
+        let mut request = get("http://h/v1/t0p%20secret/1");
+        request.add_query("key", "t0p secret");
+        request.headers.push(("X-Key".into(), "t0p secret".into()));
+        request.body = Some(("application/json".into(), "{\"key\":\"t0p secret\",\"n\":1}".into()));
+        let text = request.describe(&redactor);
+        assert!(!text.contains("t0p"), "{text}");
+        assert!(
+            text.starts_with("GET http://h/v1/***/1?key=***\nX-Key: ***\nContent-Type: application/json\n\n{"),
+            "{text}"
+        );
+    }
+}

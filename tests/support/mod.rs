@@ -1,0 +1,20 @@
+//! What the tests stand on: real servers on loopback, and vendors that misbehave to order.
+//!
+//! [`process`] starts and stops a server that is a program; [`postgres`], [`mariadb`] and [`nsd`] are such
+//! servers; [`vendor`] is a REST vendor and [`nameserver`] a name server of our own, with every fault of the
+//! fault matrix as a mode that can be set while it runs. Every server listens on a free port of 127.0.0.1,
+//! keeps its files in a temporary directory, and is gone when its value is dropped.
+//!
+//! A server that is not installed is no failure: `start` answers `None` after one line that begins with `SKIPPED:`.
+
+// Each test file uses its own part of these.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod mariadb;
+pub mod memory;
+pub mod nameserver;
+pub mod nsd;
+pub mod policies;
+pub mod postgres;
+pub mod process;
+pub mod vendor;

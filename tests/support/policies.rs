@@ -1,0 +1,52 @@
+//! Policies as `check` would make them, for tests that need no policy file.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dipcache::policy::expr::Place;
+use dipcache::policy::{
+    Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, UpstreamPolicy,
+};
+
+/// An upstream of this transport, without rules or fields.
+pub fn upstream(transport: TransportPolicy) -> UpstreamPolicy {
+    UpstreamPolicy {
+        name: "under-test".into(),
+        transport,
+        connect_timeout: Duration::from_secs(1),
+        total_timeout: None,
+        concurrency: 16,
+        rate: None,
+        format: Format::Json,
+        rules: Vec::new(),
+        fields: Vec::new(),
+        required: Vec::new(),
+        hold: Duration::from_secs(1),
+    }
+}
+
+/// A GET without credentials, of at most 64 KiB.
+pub fn http() -> HttpPolicy {
+    HttpPolicy {
+        method: HttpMethod::Get,
+        url: Template::compile("http://127.0.0.1/", &[], Place::Url).expect("a template"),
+        headers: Vec::new(),
+        body: None,
+        auth: Auth::None,
+        max_body: 64 * 1024,
+        ca: None,
+        verify_tls: true,
+    }
+}
+
+/// Addresses from these servers, with recursion and EDNS.
+pub fn dns(servers: &[SocketAddr], try_timeout: Duration) -> DnsPolicy {
+    DnsPolicy {
+        record: DnsRecord::A,
+        name: Template::compile("a.test", &[], Place::DnsName).expect("a template"),
+        servers: servers.to_vec(),
+        try_timeout,
+        edns: true,
+        recursion: true,
+    }
+}
