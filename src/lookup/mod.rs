@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use crate::answer::Answer;
 use crate::deadline::Deadline;
+use crate::front::Front;
 use crate::policy::{Policy, Question};
 
 /// All lookups, by name; swapped whole on reload.
@@ -24,6 +25,11 @@ impl Lookups {
     /// All of them, in order of name.
     pub fn all(&self) -> Arc<Vec<Arc<Lookup>>> {
         self.by_name.load_full()
+    }
+
+    /// Counts a request for a lookup that does not exist.
+    pub fn unknown(&self, front: Front) {
+        let _ = front;
     }
 }
 
@@ -55,5 +61,10 @@ impl Lookup {
     /// The 1/0 that a routing script checks before it asks.
     pub fn is_up(&self) -> bool {
         true
+    }
+
+    /// Counts an answer that a front is about to write. `took` is zero for a hit.
+    pub fn answered(&self, front: Front, answer: &Answer, took: Duration) {
+        let _ = (front, answer, took);
     }
 }
