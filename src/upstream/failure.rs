@@ -58,9 +58,7 @@ impl Failure {
     pub const fn outcome(&self) -> Outcome {
         match self.kind {
             FailureKind::Timeout | FailureKind::Connect => Outcome::Timeout,
-            FailureKind::Protocol | FailureKind::TooLarge | FailureKind::Policy | FailureKind::Bug => {
-                Outcome::VendorError
-            }
+            FailureKind::Protocol | FailureKind::TooLarge | FailureKind::Policy | FailureKind::Bug => Outcome::VendorError,
             FailureKind::Busy => Outcome::Overload,
         }
     }

@@ -1,7 +1,7 @@
 //! A database, asked with sqlx.
 
 use crate::deadline::Deadline;
-use crate::policy::{Question, Reading, SqlPolicy, UpstreamPolicy};
+use crate::policy::{SqlPolicy, Question, Reading, UpstreamPolicy};
 use crate::upstream::Failure;
 
 /// A database.
