@@ -63,9 +63,18 @@ async fn what_does_not_fit_is_refused() {
     let server = plain();
     let mut client = Client::connect(server.address).await;
     let bad = [
-        "/v1/lookup/cnam/abc", "/v1/lookup/lrn/1?nothing=1", "/v1/lookup/lrn/1?ani=x", "/v1/lookup/lrn/1?budget_ms=0",
-        "/v1/lookup/lrn/1?budget_ms=1.5", "/v1/lookup/lrn/1?format=xml", "/v1/lookup/lrn/1?format=json&format=json",
-        "/v1/lookup/lrn/1?field=", "/v1/lookup/lrn/%zz", "/v1/lookup/raw/%00", "/v1/lookup/raw/a%0d%0ab", "/v1/lookup/raw/%ff",
+        "/v1/lookup/cnam/abc",
+        "/v1/lookup/lrn/1?nothing=1",
+        "/v1/lookup/lrn/1?ani=x",
+        "/v1/lookup/lrn/1?budget_ms=0",
+        "/v1/lookup/lrn/1?budget_ms=1.5",
+        "/v1/lookup/lrn/1?format=xml",
+        "/v1/lookup/lrn/1?format=json&format=json",
+        "/v1/lookup/lrn/1?field=",
+        "/v1/lookup/lrn/%zz",
+        "/v1/lookup/raw/%00",
+        "/v1/lookup/raw/a%0d%0ab",
+        "/v1/lookup/raw/%ff",
     ];
     for target in bad {
         let response = client.get(target).await;
@@ -92,7 +101,10 @@ async fn a_plus_stays_a_plus_where_a_number_is_meant() {
     for ani in ["+1202", "%2B1202"] {
         assert_eq!(client.get(&format!("/v1/lookup/lrn/1303?field=ani&ani={ani}")).await.text(), "+1202", "{ani}");
     }
-    assert_eq!(client.get("/v1/lookup/raw/sip:+1303@a.b;user=phone?field=key").await.text(), "sip:+1303@a.b;user=phone");
+    assert_eq!(
+        client.get("/v1/lookup/raw/sip:+1303@a.b;user=phone?field=key").await.text(),
+        "sip:+1303@a.b;user=phone"
+    );
     assert_eq!(client.get("/v1/lookup/raw/a%20%C3%A9%2Fb?field=key").await.text(), "a é/b");
     assert_eq!(client.get("/v1/lookup/%6crn/1303?field=lrn").await.text(), "1303");
 }

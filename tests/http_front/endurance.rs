@@ -81,7 +81,8 @@ async fn a_drain_answers_what_is_in_hand_and_says_that_it_was_the_last() {
         let mut used = Client::connect(server.address).await;
         assert_eq!(used.get("/v1/health").await.status, 200);
         let mut busy = Client::connect(server.address).await;
-        busy.send("GET /v1/lookup/lrn/999 HTTP/1.1\r\nHost: a\r\n\r\nGET /v1/health/cnam HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        busy.send("GET /v1/lookup/lrn/999 HTTP/1.1\r\nHost: a\r\n\r\nGET /v1/health/cnam HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await;
         sleep(Duration::from_millis(50)).await;
         server.drain.begin();
         assert!(idle.is_closed().await);

@@ -89,7 +89,10 @@ impl Line for FakeLine {
         digits.starts_with('1').then(|| {
             let ani = question.inputs.first().cloned().flatten();
             let ani = ani.map_or(String::new(), |ani| format!(r#","ani":"{ani}""#));
-            found(format!(r#"{{"lrn":"{}","ocn":"7, \"x\"","ported":true,"nil":null{ani}}}"#, question.key), Source::Local)
+            found(
+                format!(r#"{{"lrn":"{}","ocn":"7, \"x\"","ported":true,"nil":null{ani}}}"#, question.key),
+                Source::Local,
+            )
         })
     }
 

@@ -25,9 +25,30 @@ const VALID: [&str; 8] = [
 
 /// Pieces that are likely to mean something.
 const WORDS: [&str; 24] = [
-    "\r\n", "\r\n\r\n", "\n", "\r", "\0", " ", "%", "%00", "%zz", "?", "&", "=", "+", "/", "#", ":", "HTTP/1.1", "HTTP/2.0",
-    "Content-Length: 99999999999999999999\r\n", "Transfer-Encoding: chunked\r\n", "Expect: 100-continue\r\n",
-    "Upgrade: h2c\r\n", "Connection: close\r\n", "é",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "\r",
+    "\0",
+    " ",
+    "%",
+    "%00",
+    "%zz",
+    "?",
+    "&",
+    "=",
+    "+",
+    "/",
+    "#",
+    ":",
+    "HTTP/1.1",
+    "HTTP/2.0",
+    "Content-Length: 99999999999999999999\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Expect: 100-continue\r\n",
+    "Upgrade: h2c\r\n",
+    "Connection: close\r\n",
+    "é",
 ];
 
 fn random_text(rng: &mut Rng, most: usize) -> Vec<u8> {
@@ -36,7 +57,11 @@ fn random_text(rng: &mut Rng, most: usize) -> Vec<u8> {
 }
 
 fn made_up(rng: &mut Rng) -> Vec<u8> {
-    let mut request = rng.choice(["GET ", "GET /v1/lookup/lrn/", "GET /v1/lookup/raw/", "PUT ", "", " "]).unwrap().as_bytes().to_vec();
+    let mut request = rng
+        .choice(["GET ", "GET /v1/lookup/lrn/", "GET /v1/lookup/raw/", "PUT ", "", " "])
+        .unwrap()
+        .as_bytes()
+        .to_vec();
     let long = if rng.u8(..) == 0 { 20_000 } else { 40 };
     request.extend(random_text(rng, long));
     request.extend_from_slice(b" HTTP/1.1\r\nHost: a\r\n");
@@ -88,7 +113,8 @@ async fn answer_to(server: &Server, case: &[u8], cut: Option<usize>) -> Vec<u8> 
     }
     let mut said = Vec::new();
     let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await;
-    read.unwrap_or_else(|_| panic!("silence after {:?}", String::from_utf8_lossy(case))).expect("closed without a reset");
+    read.unwrap_or_else(|_| panic!("silence after {:?}", String::from_utf8_lossy(case)))
+        .expect("closed without a reset");
     said
 }
 
@@ -99,7 +125,9 @@ fn check(case: &[u8], mut said: &[u8]) {
         let with_body = parse(said, false).map(|(response, length)| (response, &said[length..]));
         let (response, rest) = match with_body {
             Some((response, rest)) if rest.is_empty() || rest.starts_with(b"HTTP/1.") => (response, rest),
-            _ => parse(said, true).map(|(response, length)| (response, &said[length..])).unwrap_or_else(|| panic!("{}", told())),
+            _ => parse(said, true)
+                .map(|(response, length)| (response, &said[length..]))
+                .unwrap_or_else(|| panic!("{}", told())),
         };
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1."), "{}", told());
         assert!((200..600).contains(&response.status), "{}", told());

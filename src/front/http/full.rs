@@ -67,7 +67,6 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
         let connection = http1::Builder::new()
             .title_case_headers(true)
             .half_close(true)
-            .pipeline_flush(true)
             .max_headers(MAX_FIELDS)
             .max_header_size(MAX_HEAD)
             .header_read_timeout(None)

@@ -168,7 +168,10 @@ impl Plain {
     /// Every connection goes to the full lane, except that HTTP/2 must be told apart first.
     fn look_only(&mut self) -> Turn {
         match self.reader.read(&self.input) {
-            Head::Incomplete if self.input.first() == Some(&b'P') => Turn::Wait,
+            Head::Incomplete if self.input.first() == Some(&b'P') => {
+                self.took(0, deadline::now());
+                Turn::Wait
+            }
             Head::Http2 => Turn::HandOver { http2: true },
             _ => Turn::HandOver { http2: false },
         }
