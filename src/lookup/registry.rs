@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::answer::Outcome;
 use crate::cache::LocalCache;
 use crate::events::Events;
 use crate::health::Verdict;
 use crate::lookup::flight::Flights;
 use crate::lookup::{Lookup, Member};
 use crate::policy::Policy;
-use crate::telemetry::Meters;
+use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
 
 /// All lookups, by name.
@@ -42,6 +43,13 @@ impl Lookups {
     /// All of them, in order of name.
     pub fn all(&self) -> Arc<Vec<Arc<Lookup>>> {
         self.current.load_full()
+    }
+
+    /// Counts a request for a lookup that does not exist. The name that was asked for is no label: it is the caller's.
+    pub fn unknown(&self, front: FrontName) {
+        let outcome = Outcome::UnknownLookup.as_str();
+        metrics::counter!("dipcache_requests_total", "front" => front.as_str(), "lookup" => "", "outcome" => outcome)
+            .increment(1);
     }
 
     /// Runs these policies from now on, in place of those before; all of them or none.
