@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 pub use order::{BadOrder, Conduct, Mode, Order};
 pub(in crate::demo) use port::reopen;
 use shape::Shape;
+#[cfg(test)]
+pub(in crate::demo) use subscriber::Subscriber;
 use vendor::Vendor;
 
 use super::zone::NameServer;
