@@ -90,7 +90,7 @@ async fn try_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question
     let name = Arc::clone(&upstream.name);
     Ok(match reading {
         Some(Ok(reading)) => {
-            let judged = upstream.judge(&policy.inputs, question, &reading);
+            let judged = upstream.judge(policy.kind, question, &reading);
             let record = judged.record.map(|record| record.as_json().to_owned());
             let (outcome, rule, detail) = (judged.outcome, judged.rule, judged.detail);
             Tried { upstream: name, request, took, outcome, rule, detail, record }

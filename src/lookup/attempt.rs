@@ -88,7 +88,7 @@ async fn ask(
         }
     };
     let reading = answered.unwrap_or_else(|| Err(Failure::new(FailureKind::Timeout, "no answer in time")));
-    (pass, reading.map(|reading| policy.judge(inputs, question, &reading)))
+    (pass, reading.map(|reading| policy.judge(lookup.policy.kind, question, &reading)))
 }
 
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
