@@ -166,6 +166,18 @@ fn json_bodies_stay_json_whatever_the_value() {
 }
 
 #[test]
+fn raw_touches_its_own_value_and_no_other() {
+    for source in
+        ["{{ [ani | raw, key] | join }}", "{{ ani | raw | replace('a', key) }}", "{% set x = ani | raw %}{{ x }}"]
+    {
+        let error = Template::compile(source, &["key", "ani"], Place::Url).unwrap_err();
+        assert_eq!(&source[error.at.clone()], "raw", "{error:?}");
+    }
+    assert!(Expr::compile("key | raw", &["key"]).is_err());
+    assert_eq!(render_value("{{ ani | lower | raw }}{{ ani }}", "A/", Place::Url).unwrap(), "a/A%2F");
+}
+
+#[test]
 fn an_absent_input_prints_nothing() {
     let question = Question { inputs: vec![None], ..question() };
     let template = Template::compile("/x{% if ani %}?ani={{ ani }}{% endif %}{{ ani }}", &["key", "ani"], Place::Url);
