@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use minijinja::machinery::ast::{self, CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, parse, parse_expr};
+use minijinja::{Error, ErrorKind, Value};
 
 use super::environment::{self, FUNCTIONS, GLOBALS};
 use super::{CompileError, MAX_SOURCE, READING_NAMES};
@@ -16,6 +17,9 @@ use crate::policy::filters;
 pub(super) const EXPRESSION: &str = "expression";
 /// See [`EXPRESSION`].
 pub(super) const TEMPLATE: &str = "template";
+
+/// The filter that lets a value through unescaped.
+const RAW: &str = "raw";
 
 /// Refuses a source that is longer than any policy needs.
 pub(super) fn bounded(source: &str) -> Result<(), CompileError> {
@@ -55,7 +59,7 @@ pub(super) fn not_parsed(source: &str, error: &minijinja::Error, kind: &str) -> 
     let at = error.range().map_or_else(|| super::place::whole(source), |range| within(source, range));
     let mend = if kind == EXPRESSION && source.contains("{{") {
         "write an expression without `{{` and `}}`".to_owned()
-    } else if kind == EXPRESSION && source.contains("&&") || source.contains("||") {
+    } else if kind == EXPRESSION && (source.contains("&&") || source.contains("||")) {
         "write `and`, `or` and `not`".to_owned()
     } else {
         format!("mend the {kind} here; it is Jinja, as in `body.lrn or key` or `{{{{ key | nanp10 }}}}`")
@@ -104,7 +108,11 @@ impl<'a> Walk<'a> {
         match stmt {
             Stmt::Template(template) => self.stmts(&template.children),
             Stmt::EmitRaw(_) => Ok(()),
-            Stmt::EmitExpr(emit) => self.expr(&emit.expr),
+            Stmt::EmitExpr(emit) => match &emit.expr {
+                // The one place where `raw` may stand: as the last word on a value.
+                Expr::Filter(filter) if filter.name == RAW => self.exprs(&filter.expr),
+                expr => self.expr(expr),
+            },
             Stmt::IfCond(cond) => {
                 self.expr(&cond.expr)?;
                 self.nested(|walk| walk.stmts(&cond.true_body))?;
@@ -185,6 +193,9 @@ impl<'a> Walk<'a> {
                 self.expr(&test.expr)?;
                 known_test(test.name, range(test.span()))?;
                 known_pattern(test.name, &test.args)?;
+                let takes =
+                    |values: &[Value]| environment::shared().empty_state().perform_test(test.name, values).map(drop);
+                known_arity("test", test.name, &test.args, range(test.span()), takes)?;
                 self.args(&test.args)
             }
             Expr::Call(call) => self.call(call),
@@ -197,8 +208,13 @@ impl<'a> Walk<'a> {
 
     fn filter(&mut self, filter: &ast::Filter<'a>, span: Span) -> Result<(), CompileError> {
         self.exprs(&filter.expr)?;
+        if filter.name == RAW {
+            return Err(raw_in_the_middle(named(span, RAW)));
+        }
         known_filter(filter.name, named(span, filter.name))?;
         known_pattern(filter.name, &filter.args)?;
+        let takes = |values: &[Value]| environment::shared().empty_state().apply_filter(filter.name, values).map(drop);
+        known_arity("filter", filter.name, &filter.args, named(span, filter.name), takes)?;
         // These take the name of a test or a filter as text.
         let word = |index: usize| {
             let CallArg::Pos(Expr::Const(word)) = filter.args.get(index)? else { return None };
@@ -294,6 +310,42 @@ fn known_test(name: &str, at: Range<usize>) -> Result<(), CompileError> {
         None => "tests are `defined`, `none`, `in`, `==`, `startingwith`, `matching` and the like".to_owned(),
     };
     Err(CompileError { at, what: format!("there is no test `{name}`"), mend })
+}
+
+/// Too many or too few arguments would be an error of every run. How many a filter takes only it knows, so
+/// it is tried once over an empty text; what it says to that text itself does not matter.
+fn known_arity(
+    what: &str,
+    name: &str,
+    args: &[CallArg<'_>],
+    at: Range<usize>,
+    takes: impl FnOnce(&[Value]) -> Result<(), Error>,
+) -> Result<(), CompileError> {
+    let mut values = vec![Value::from("")];
+    for arg in args {
+        // How many arguments the others stand for is only known when they run.
+        let CallArg::Pos(expr) = arg else { return Ok(()) };
+        values.push(expr.as_const().unwrap_or_else(|| Value::from("")));
+    }
+    let wrong = match takes(&values) {
+        Err(error) if error.kind() == ErrorKind::TooManyArguments => "fewer",
+        Err(error) if error.kind() == ErrorKind::MissingArgument => "more",
+        _ => return Ok(()),
+    };
+    Err(CompileError {
+        at,
+        what: format!("the {what} `{name}` takes {wrong} arguments than these {}", args.len()),
+        mend: "arguments stand in parentheses behind the name, as in `key | substr(2, 3)`".to_owned(),
+    })
+}
+
+/// Joined with other values, a raw one would make them raw too.
+fn raw_in_the_middle(at: Range<usize>) -> CompileError {
+    CompileError {
+        at,
+        what: "`raw` stands where its value would be mixed with others".to_owned(),
+        mend: "let it be the last filter of a template's value: `{{ … | raw }}`; an expression needs none".to_owned(),
+    }
 }
 
 /// A regular expression that stands in the source is compiled with it.

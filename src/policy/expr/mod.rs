@@ -1,7 +1,7 @@
 //! Expressions and templates: Jinja, as minijinja runs it, compiled once and run over a question or a reading.
 //!
 //! A source is compiled when its policy is loaded: parsed, then walked for every name, filter, test and
-//! call that does not exist ([`check`](self)), so that a typo is a message at load and never a wrong
+//! call that does not exist, so that a typo is a message at load and never a wrong
 //! answer at night. What remains at run time is bounded: a run has a fixed amount of fuel, there are
 //! no macros, no includes and no unbounded loops, and regular expressions run in linear time.
 //!
@@ -44,7 +44,8 @@ pub struct Expr {
 pub struct Template {
     source: String,
     place: Place,
-    run: Environment<'static>,
+    // Boxed: policies hold many templates inline, and this is large.
+    run: Box<Environment<'static>>,
 }
 
 /// Why an expression or a template does not compile.
@@ -111,7 +112,7 @@ impl Template {
         place.accepts(source)?;
         let run = environment::of_template(source, place)
             .map_err(|error| check::not_parsed(source, &error, check::TEMPLATE))?;
-        Ok(Self { source: source.to_owned(), place, run })
+        Ok(Self { source: source.to_owned(), place, run: Box::new(run) })
     }
 
     /// The text that it was compiled from.

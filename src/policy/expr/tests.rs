@@ -166,6 +166,18 @@ fn json_bodies_stay_json_whatever_the_value() {
 }
 
 #[test]
+fn raw_touches_its_own_value_and_no_other() {
+    for source in
+        ["{{ [ani | raw, key] | join }}", "{{ ani | raw | replace('a', key) }}", "{% set x = ani | raw %}{{ x }}"]
+    {
+        let error = Template::compile(source, &["key", "ani"], Place::Url).unwrap_err();
+        assert_eq!(&source[error.at.clone()], "raw", "{error:?}");
+    }
+    assert!(Expr::compile("key | raw", &["key"]).is_err());
+    assert_eq!(render_value("{{ ani | lower | raw }}{{ ani }}", "A/", Place::Url).unwrap(), "a/A%2F");
+}
+
+#[test]
 fn an_absent_input_prints_nothing() {
     let question = Question { inputs: vec![None], ..question() };
     let template = Template::compile("/x{% if ani %}?ani={{ ani }}{% endif %}{{ ani }}", &["key", "ani"], Place::Url);
@@ -186,6 +198,9 @@ fn a_typo_is_found_when_it_is_compiled() {
         ("body | tojson", 7..13, "no filter `tojson`", "leave it out"),
         ("text | regex_search('(')", 20..23, "unclosed group", "regex crate"),
         ("'ä' == korper", 8..14, "no name `korper`", "[input]"),
+        ("key | nanp10(3)", 6..12, "takes fewer arguments than these 1", "parentheses"),
+        ("key | truncate", 6..14, "takes more arguments than these 0", "parentheses"),
+        ("key is startingwith", 7..19, "takes more arguments", "parentheses"),
         ("nmae", 0..4, "no name `nmae`", "`name`"),
     ] {
         let names: Vec<&str> = RULE_NAMES.into_iter().chain(["name"]).collect();
