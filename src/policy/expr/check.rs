@@ -17,6 +17,9 @@ pub(super) const EXPRESSION: &str = "expression";
 /// See [`EXPRESSION`].
 pub(super) const TEMPLATE: &str = "template";
 
+/// The filter that lets a value through unescaped.
+const RAW: &str = "raw";
+
 /// Refuses a source that is longer than any policy needs.
 pub(super) fn bounded(source: &str) -> Result<(), CompileError> {
     if source.len() <= MAX_SOURCE {
@@ -63,7 +66,8 @@ pub(super) fn not_parsed(source: &str, error: &minijinja::Error, kind: &str) -> 
     CompileError { at, what: format!("this is no {kind}: {detail}"), mend }
 }
 
-/// A range that is sure to lie within the source, on character borders.
+/// A range that is sure to lie within the source, on character borders, and to show at least one
+/// character unless the source ends there.
 fn within(source: &str, range: Range<usize>) -> Range<usize> {
     let border = |mut at: usize| {
         at = at.min(source.len());
@@ -73,7 +77,8 @@ fn within(source: &str, range: Range<usize>) -> Range<usize> {
         at
     };
     let start = border(range.start);
-    start..border(range.end).max(start)
+    let one = source[start..].chars().next().map_or(0, char::len_utf8);
+    start..border(range.end).max(start + one)
 }
 
 /// The walk: which names are in reach where it stands.
@@ -102,7 +107,11 @@ impl<'a> Walk<'a> {
         match stmt {
             Stmt::Template(template) => self.stmts(&template.children),
             Stmt::EmitRaw(_) => Ok(()),
-            Stmt::EmitExpr(emit) => self.expr(&emit.expr),
+            Stmt::EmitExpr(emit) => match &emit.expr {
+                // The one place where `raw` may stand: as the last word on a value.
+                Expr::Filter(filter) if filter.name == RAW => self.exprs(&filter.expr),
+                expr => self.expr(expr),
+            },
             Stmt::IfCond(cond) => {
                 self.expr(&cond.expr)?;
                 self.nested(|walk| walk.stmts(&cond.true_body))?;
@@ -195,6 +204,9 @@ impl<'a> Walk<'a> {
 
     fn filter(&mut self, filter: &ast::Filter<'a>, span: Span) -> Result<(), CompileError> {
         self.exprs(&filter.expr)?;
+        if filter.name == RAW {
+            return Err(raw_in_the_middle(named(span, RAW)));
+        }
         known_filter(filter.name, named(span, filter.name))?;
         known_pattern(filter.name, &filter.args)?;
         // These take the name of a test or a filter as text.
@@ -292,6 +304,15 @@ fn known_test(name: &str, at: Range<usize>) -> Result<(), CompileError> {
         None => "tests are `defined`, `none`, `in`, `==`, `startingwith`, `matching` and the like".to_owned(),
     };
     Err(CompileError { at, what: format!("there is no test `{name}`"), mend })
+}
+
+/// Joined with other values, a raw one would make them raw too.
+fn raw_in_the_middle(at: Range<usize>) -> CompileError {
+    CompileError {
+        at,
+        what: "`raw` stands where its value would be mixed with others".to_owned(),
+        mend: "let it be the last filter of a template's value: `{{ … | raw }}`; an expression needs none".to_owned(),
+    }
 }
 
 /// A regular expression that stands in the source is compiled with it.

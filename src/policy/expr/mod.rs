@@ -44,7 +44,8 @@ pub struct Expr {
 pub struct Template {
     source: String,
     place: Place,
-    run: Environment<'static>,
+    // Boxed: policies hold many templates inline, and this is large.
+    run: Box<Environment<'static>>,
 }
 
 /// Why an expression or a template does not compile.
@@ -111,7 +112,7 @@ impl Template {
         place.accepts(source)?;
         let run = environment::of_template(source, place)
             .map_err(|error| check::not_parsed(source, &error, check::TEMPLATE))?;
-        Ok(Self { source: source.to_owned(), place, run })
+        Ok(Self { source: source.to_owned(), place, run: Box::new(run) })
     }
 
     /// The text that it was compiled from.

@@ -166,6 +166,18 @@ fn json_bodies_stay_json_whatever_the_value() {
 }
 
 #[test]
+fn raw_touches_its_own_value_and_no_other() {
+    for source in
+        ["{{ [ani | raw, key] | join }}", "{{ ani | raw | replace('a', key) }}", "{% set x = ani | raw %}{{ x }}"]
+    {
+        let error = Template::compile(source, &["key", "ani"], Place::Url).unwrap_err();
+        assert_eq!(&source[error.at.clone()], "raw", "{error:?}");
+    }
+    assert!(Expr::compile("key | raw", &["key"]).is_err());
+    assert_eq!(render_value("{{ ani | lower | raw }}{{ ani }}", "A/", Place::Url).unwrap(), "a/A%2F");
+}
+
+#[test]
 fn an_absent_input_prints_nothing() {
     let question = Question { inputs: vec![None], ..question() };
     let template = Template::compile("/x{% if ani %}?ani={{ ani }}{% endif %}{{ ani }}", &["key", "ani"], Place::Url);
@@ -185,7 +197,7 @@ fn a_typo_is_found_when_it_is_compiled() {
         ("lower(body)", 0..5, "no function `lower`", "`value | lower`"),
         ("body | tojson", 7..13, "no filter `tojson`", "leave it out"),
         ("text | regex_search('(')", 20..23, "unclosed group", "regex crate"),
-        ("körper == body", 0..7, "no name `körper`", "[input]"),
+        ("'ä' == korper", 8..14, "no name `korper`", "[input]"),
         ("nmae", 0..4, "no name `nmae`", "`name`"),
     ] {
         let names: Vec<&str> = RULE_NAMES.into_iter().chain(["name"]).collect();

@@ -55,10 +55,10 @@ fn as_float(value: &Value) -> Option<f64> {
 
 /// Codes stay what they are: `"007"` keeps its zeros, 7 becomes `7`, and 7.0 too.
 fn as_string(value: &Value) -> Option<String> {
-    if let (ValueKind::Number, false) = (value.kind(), value.is_integer()) {
-        if let Some(whole) = as_float(value).and_then(whole) {
-            return Some(whole.to_string());
-        }
+    if let (ValueKind::Number, false) = (value.kind(), value.is_integer())
+        && let Some(whole) = as_float(value).and_then(whole)
+    {
+        return Some(whole.to_string());
     }
     Some(text_of(value)?.into_owned())
 }

@@ -15,13 +15,17 @@ pub use plan::Country;
 /// The most digits that are looked at: an international prefix of up to five and E.164's fifteen.
 const MAX_DIGITS: usize = 20;
 
+/// Room before the digits for `+` and a calling code, so that nothing is ever moved to make room.
+const HEAD: usize = 4;
+
 /// The longest text that is looked at, in bytes; a SIP URI with its parameters fits in.
 const MAX_TEXT: usize = 512;
 
 /// The digits of a text, and whether a `+` stood before them.
 struct Digits {
-    all: [u8; MAX_DIGITS],
-    len: usize,
+    text: [u8; HEAD + MAX_DIGITS],
+    start: usize,
+    end: usize,
     plus: bool,
 }
 
@@ -38,25 +42,24 @@ struct Digits {
 pub fn parse(text: &str, country: Country) -> Option<CompactString> {
     let mut digits = Digits::of(user_part(text)?)?;
     digits.make_international(country)?;
-    canonical(digits.as_slice())
+    digits.into_canonical()
 }
 
-/// What is left of a URI, or of a bare number with parameters behind it.
+/// What is left of a URI; a bare text is its own user part.
 fn user_part(text: &str) -> Option<&str> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     if text.len() > MAX_TEXT {
         return None;
     }
-    let user = match text.as_bytes().first()? {
-        b't' | b'T' => after_scheme(text, "tel:")?,
+    match text.as_bytes().first()? {
+        b't' | b'T' => after_scheme(text, "tel:"),
         b's' | b'S' => {
             let rest = after_scheme(text, "sip:").or_else(|| after_scheme(text, "sips:"))?;
             let (user, _host) = rest.split_once('@')?;
-            user.split(':').next()?
+            user.split(':').next()
         }
-        _ => text,
-    };
-    user.split(';').next()
+        _ => Some(text),
+    }
 }
 
 fn after_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
@@ -65,22 +68,23 @@ fn after_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
 }
 
 impl Digits {
-    /// Collects the digits; `None` at the first thing that is neither digit nor separator.
+    /// Collects the digits up to the parameters; `None` at the first thing that is neither digit nor separator.
     fn of(text: &str) -> Option<Self> {
         // A SIP user part may carry its `+` escaped (RFC 3261 section 19.1.2).
         let (text, escaped) = match text.strip_prefix("%2B").or_else(|| text.strip_prefix("%2b")) {
             Some(rest) => (rest, true),
             None => (text, false),
         };
-        let mut digits = Self { all: [0; MAX_DIGITS], len: 0, plus: escaped };
+        let mut digits = Self { text: [b'+'; HEAD + MAX_DIGITS], start: HEAD, end: HEAD, plus: escaped };
         for byte in text.bytes() {
             match byte {
                 b'0'..=b'9' => {
-                    *digits.all.get_mut(digits.len)? = byte;
-                    digits.len += 1;
+                    *digits.text.get_mut(digits.end)? = byte;
+                    digits.end += 1;
                 }
-                b'+' if digits.len == 0 && !digits.plus => digits.plus = true,
+                b'+' if digits.end == HEAD && !digits.plus => digits.plus = true,
                 b'-' | b'.' | b'(' | b')' | b' ' | b'/' => {}
+                b';' => break,
                 _ => return None,
             }
         }
@@ -88,7 +92,7 @@ impl Digits {
     }
 
     fn as_slice(&self) -> &[u8] {
-        &self.all[..self.len]
+        &self.text[self.start..self.end]
     }
 
     /// Leaves the country's calling code in front, whatever was dialled before it.
@@ -98,57 +102,45 @@ impl Digits {
         }
         let plan = country.plan();
         if let Some(prefix) = plan.international_prefix(self.as_slice()) {
-            self.drop_front(prefix);
+            self.start += prefix;
             return Some(());
         }
         let national = plan.national_digits(self.as_slice())?;
-        let dropped = self.len - national;
-        self.drop_front(dropped);
-        self.put_front(plan.code)
-    }
-
-    fn drop_front(&mut self, count: usize) {
-        self.all.copy_within(count..self.len, 0);
-        self.len -= count;
-    }
-
-    fn put_front(&mut self, code: &str) -> Option<()> {
-        let len = self.len + code.len();
-        if len > MAX_DIGITS {
-            return None;
-        }
-        self.all.copy_within(..self.len, code.len());
-        self.all[..code.len()].copy_from_slice(code.as_bytes());
-        self.len = len;
+        self.start = self.end - national;
+        self.put_front(plan.code);
         Some(())
     }
-}
 
-/// Writes international digits in the one form, if such a number can exist.
-fn canonical(digits: &[u8]) -> Option<CompactString> {
-    let mut text = [b'+'; 16];
-    let len = match digits.first()? {
-        b'0' => return None,
-        b'1' => {
-            is_nanp(digits.get(1..)?).then_some(())?;
-            digits.len()
+    /// Puts a calling code, of at most three digits, before the digits.
+    fn put_front(&mut self, code: &str) {
+        let before = self.start;
+        self.start -= code.len();
+        self.text[self.start..before].copy_from_slice(code.as_bytes());
+    }
+
+    /// Writes international digits in the one form, if such a number can exist.
+    fn into_canonical(mut self) -> Option<CompactString> {
+        match self.as_slice() {
+            [b'1', ten @ ..] => is_nanp(ten).then_some(())?,
+            [b'2'..=b'9', ..] => self.check_abroad()?,
+            _ => return None,
         }
-        _ => {
-            let plan = plan::of_digits(digits);
-            // `+44 (0) 20…`: the trunk prefix that people write in parentheses belongs to no E.164 number.
-            let trunk = plan.map_or(0, |plan| plan.stray_trunk(digits));
-            let code = plan.map_or(0, |plan| plan.code.len());
-            let len = digits.len() - trunk;
-            if !(8..=15).contains(&len) || plan.is_some_and(|plan| !plan.fits(len - code)) {
-                return None;
-            }
-            text[1..=code].copy_from_slice(&digits[..code]);
-            text[1 + code..=len].copy_from_slice(&digits[code + trunk..]);
-            return std::str::from_utf8(&text[..=len]).ok().map(CompactString::new);
+        self.start -= 1;
+        self.text[self.start] = b'+';
+        std::str::from_utf8(self.as_slice()).ok().map(CompactString::new)
+    }
+
+    /// Checks a number outside North America, and drops a trunk prefix that people write behind the
+    /// calling code, as in `+44 (0) 20…`: it belongs to no E.164 number.
+    fn check_abroad(&mut self) -> Option<()> {
+        if let Some(plan) = plan::of_digits(self.as_slice()) {
+            let trunk = plan.stray_trunk(self.as_slice());
+            self.start += plan.code.len() + trunk;
+            plan.fits(self.end - self.start).then_some(())?;
+            self.put_front(plan.code);
         }
-    };
-    text[1..=len].copy_from_slice(digits);
-    std::str::from_utf8(&text[..=len]).ok().map(CompactString::new)
+        (8..=15).contains(&(self.end - self.start)).then_some(())
+    }
 }
 
 /// Ten digits that the North American plan can have: area code and exchange begin with 2 to 9, and

@@ -99,17 +99,17 @@ impl Country {
     pub const US: Self = Self(&PLANS[0]);
 
     /// The country of this ISO 3166-1 code, such as `US` or `de`, if its plan is known here.
-    pub fn from_code(code: &str) -> Option<Self> {
+    pub fn from_iso(code: &str) -> Option<Self> {
         PLANS.iter().find(|plan| plan.country.eq_ignore_ascii_case(code)).map(Self)
     }
 
     /// Its ISO 3166-1 code.
-    pub fn code(self) -> &'static str {
+    pub fn iso(self) -> &'static str {
         self.0.country
     }
 
     /// Every country there is, for messages and suggestions.
-    pub fn codes() -> impl Iterator<Item = &'static str> {
+    pub fn all_iso() -> impl Iterator<Item = &'static str> {
         PLANS.iter().map(|plan| plan.country)
     }
 
@@ -120,7 +120,7 @@ impl Country {
 
 impl std::fmt::Debug for Country {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.code())
+        f.write_str(self.iso())
     }
 }
 

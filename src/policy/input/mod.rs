@@ -3,6 +3,10 @@
 //! This is the first step of every hit. A plain number without further inputs is read in one pass and
 //! kept inline: nothing is allocated.
 
+mod dns_name;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -175,7 +179,7 @@ impl InputType {
     pub fn canonical(&self, text: &str) -> Option<CompactString> {
         match self {
             Self::Tn { country } => number::parse(text, *country),
-            Self::DnsName => dns_name(text),
+            Self::DnsName => dns_name::canonical(text),
             Self::Digits => {
                 let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
                 fits.then(|| text.into())
@@ -196,36 +200,6 @@ impl InputType {
             Self::Text => "1 to 250 bytes of text without control characters",
         }
     }
-}
-
-/// A DNS name, or the host of a `sip:` or `sips:` URI, in lower case.
-fn dns_name(text: &str) -> Option<CompactString> {
-    let name = sip_host(text).unwrap_or(text);
-    let name = name.strip_suffix('.').unwrap_or(name);
-    if name.len() > 253 || !name.split('.').all(is_label) {
-        return None;
-    }
-    let mut canonical = CompactString::new(name);
-    canonical.make_ascii_lowercase();
-    Some(canonical)
-}
-
-fn sip_host(text: &str) -> Option<&str> {
-    let (scheme, rest) = text.split_once(':')?;
-    if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
-        return None;
-    }
-    let host = rest.split_once('@').map_or(rest, |(_, host)| host);
-    host.split([':', ';', '?', '>']).next()
-}
-
-/// Letters, digits and hyphens, no hyphen at the ends (RFC 1035 section 2.3.1), and the underscore of
-/// service names (RFC 8552).
-fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && !label.starts_with('-')
-        && !label.ends_with('-')
-        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// A caller's text as far as a message repeats it.
