@@ -30,11 +30,6 @@ impl Faults {
         Self { source, found: Vec::new(), removed: Vec::new(), silent_lines: Vec::new() }
     }
 
-    /// The text that the spans point into.
-    pub(crate) fn source(&self) -> &Source {
-        &self.source
-    }
-
     /// True while nothing is wrong.
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()

@@ -39,11 +39,6 @@ impl Source {
         Self { file: file.to_owned(), text: text.to_owned(), file_end: text.len(), variables: Vec::new() }
     }
 
-    /// The file.
-    pub(crate) fn file(&self) -> &Path {
-        &self.file
-    }
-
     /// The whole text: the file first.
     pub(crate) fn text(&self) -> &str {
         &self.text

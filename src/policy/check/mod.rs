@@ -33,6 +33,7 @@ use super::{Fault, Policy};
 use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
 
+pub(crate) use compile::secret_mend;
 pub use folder::read_dir;
 
 /// A policy, and whether it is to be served.
