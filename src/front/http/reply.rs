@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(cache_status_of(&answer), "; fwd=miss; stored; collapsed");
         answer.ttl = 0;
         assert_eq!(cache_status_of(&answer), "; fwd=miss; collapsed");
-        (answer.source, answer.collapsed) = (Source::Fallback, false);
+        (answer.outcome, answer.source, answer.collapsed) = (Outcome::Fallback, Source::Fallback, false);
         assert_eq!(cache_status_of(&answer), "; fwd=miss; detail=fallback");
         assert_eq!(cache_status_of(&Answer::empty(Outcome::Timeout, Source::Nobody)), "; fwd=miss; detail=timeout");
         assert_eq!(cache_status_of(&Answer::empty(Outcome::Open, Source::Nobody)), "; detail=open");
