@@ -34,7 +34,7 @@ const KEEPALIVE: Duration = Duration::from_secs(120);
 /// Bounds for one front's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at once, over all of the front's listeners.
+    /// Connections at once, over all of the front's listeners (and one more for each listener but the first).
     pub connections: usize,
     /// How long a drain may take before what is left is cut off.
     pub drain: Duration,
@@ -170,7 +170,9 @@ where
     F: Fn(TcpStream) -> C + Clone + Send + 'static,
     C: Future<Output = ()> + Send + 'static,
 {
-    let room = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    // Each door keeps a place ready while it waits, so that no address starves another.
+    let places = limits.connections.max(1).saturating_add(listeners.len().saturating_sub(1));
+    let room = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let mut doors = JoinSet::new();
     for listener in listeners {
         doors.spawn(accept_all(listener, room.clone(), limits.drain, drain.clone(), connection.clone()));
@@ -245,7 +247,7 @@ fn prepare(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-/// EMFILE, ENFILE, ENOBUFS and ENOMEM: the connection stays in the queue, so trying again at once would spin.
+/// EMFILE, ENFILE, ENOBUFS and ENOMEM by Linux's numbers: the connection stays in the queue, so trying again at once would spin.
 fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
 }

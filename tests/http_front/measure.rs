@@ -1,17 +1,86 @@
-//! Not a test: the front over the fake engine, to be measured with a load generator.
+//! Not a test: the front before one prepared record, to be measured with a load generator.
 //!
-//! `cargo test --release --test http_front -- --ignored --nocapture serve_for_measurement`; it prints
-//! its two addresses, plain lane and full lane, and its CPU time when its minute is over.
+//! `cargo test --release --test http_front -- --ignored --nocapture serve_for_measurement` prints its
+//! process id and two addresses, one a lane, and serves for a minute. The CPU time of a run is the
+//! difference of `/proc/PID/stat` before and after it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::{full, plain};
+use dipcache::answer::{Answer, Outcome, Record, Source};
+use dipcache::deadline::Deadline;
+use dipcache::front::Front;
+use dipcache::front::desk::{Desk, Line};
+use dipcache::front::http::{self, Settings};
+use dipcache::front::listen::{Drain, Listener};
+use dipcache::policy::{BadInput, Question};
+
+/// Every key is a hit with the same record: what is left is the front's own cost.
+struct Ready(Prepared);
+
+#[derive(Clone)]
+struct Prepared(Arc<Answer>);
+
+impl Desk for Ready {
+    type Line = Prepared;
+
+    fn line(&self, name: &str) -> Option<Prepared> {
+        (name == "lrn").then(|| self.0.clone())
+    }
+
+    fn flags(&self) -> Vec<(Arc<str>, bool)> {
+        vec![]
+    }
+
+    fn unknown(&self, _: Front) {}
+}
+
+impl Line for Prepared {
+    fn question(&self, key: &str, _: &[(&str, &str)]) -> Result<Question, BadInput> {
+        Ok(Question { key: key.into(), inputs: vec![], id: key.into() })
+    }
+
+    fn text_field(&self) -> &str {
+        "lrn"
+    }
+
+    fn field_order(&self) -> &[String] {
+        &[]
+    }
+
+    fn call_budget(&self) -> Duration {
+        Duration::from_millis(80)
+    }
+
+    fn hit(&self, _: &Question) -> Option<Answer> {
+        Some(Answer::clone(&self.0))
+    }
+
+    async fn miss(&self, _: Question, _: Deadline) -> Answer {
+        Answer::empty(Outcome::Timeout, Source::Nobody)
+    }
+
+    fn is_up(&self) -> bool {
+        true
+    }
+
+    fn answered(&self, _: Front, _: &Answer, _: Duration) {}
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "for measuring by hand"]
 async fn serve_for_measurement() {
-    let (plain, full) = (plain(), full());
-    println!("plain http://{}/v1/lookup/lrn/13035550123", plain.address);
-    println!("full http://{}/v1/lookup/lrn/13035550123", full.address);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut answer = Answer::empty(Outcome::Found, Source::Local);
+    (answer.ttl, answer.age) = (3600, Duration::from_secs(12));
+    answer.record = Some(Record::from_json(format!(r#"{{"lrn":"13035550123","pad":"{}"}}"#, "x".repeat(89))));
+    let desk = Arc::new(Ready(Prepared(Arc::new(answer))));
+    println!("pid {}", std::process::id());
+    for (lane, plain_lane) in [("plain", true), ("full", false)] {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        println!("{lane} {}", listener.address());
+        let settings = Settings { plain_lane, ..Settings::default() };
+        tokio::spawn(http::serve(vec![listener], desk.clone(), settings, Drain::default()));
+    }
+    let seconds = std::env::var("SECONDS_TO_SERVE").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
 }

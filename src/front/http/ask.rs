@@ -4,6 +4,8 @@
 //! flag) or hands back an [`Asking`], which waits within the caller's budget.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
 
 use compact_str::CompactString;
 
@@ -63,17 +65,17 @@ pub enum Said<L> {
 pub struct Asking<L> {
     line: L,
     question: Question,
-    wishes: (Form, std::time::Duration),
+    form: Form,
+    budget: Duration,
 }
 
 impl<L: Line> Asking<L> {
     /// Waits for the answer, never longer than the caller's budget counted from `since`.
     pub async fn answer(self, since: Instant) -> Said<L> {
-        let (form, budget) = self.wishes;
-        let answer = self.line.miss(self.question, Deadline::at(since + budget)).await;
+        let answer = self.line.miss(self.question, Deadline::at(since + self.budget)).await;
         let took = deadline::now().saturating_duration_since(since);
         self.line.answered(Front::Http, &answer, took);
-        Said::Answer { line: self.line, answer, form }
+        Said::Answer { line: self.line, answer, form: self.form }
     }
 }
 
@@ -109,12 +111,12 @@ fn look_up<D: Desk>(desk: &D, lookup: &str, key: &str, query: &str) -> Step<D::L
         Err(bad) => return refuse(&line, Outcome::InvalidInput, bad),
     };
     if let Some(answer) = line.hit(&question) {
-        line.answered(Front::Http, &answer, std::time::Duration::ZERO);
+        line.answered(Front::Http, &answer, Duration::ZERO);
         return Step::Say(Said::Answer { line, answer, form: wishes.form });
     }
     let most = line.call_budget();
     let budget = wishes.budget.map_or(most, |own| own.min(most));
-    Step::Ask(Asking { line, question, wishes: (wishes.form, budget) })
+    Step::Ask(Asking { line, question, form: wishes.form, budget })
 }
 
 fn find<D: Desk>(desk: &D, name: &str) -> Option<D::Line> {
@@ -122,9 +124,9 @@ fn find<D: Desk>(desk: &D, name: &str) -> Option<D::Line> {
     desk.line(&name)
 }
 
-fn refuse<L: Line>(line: &L, outcome: Outcome, why: impl std::fmt::Display) -> Step<L> {
+fn refuse<L: Line>(line: &L, outcome: Outcome, why: impl fmt::Display) -> Step<L> {
     let answer = Answer::empty(outcome, Source::Nobody);
-    line.answered(Front::Http, &answer, std::time::Duration::ZERO);
+    line.answered(Front::Http, &answer, Duration::ZERO);
     Step::Say(Said::Refusal { status: 400, answer, why: compact_str::format_compact!("{why}") })
 }
 

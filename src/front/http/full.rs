@@ -56,7 +56,9 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
             .max_header_list_size(MAX_HEAD as u32)
             .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
+        // The connection first: it may have brought a whole request with it.
         tokio::select! {
+            biased;
             ended = connection.as_mut() => ended,
             () = drain.wait() => {
                 connection.as_mut().graceful_shutdown();
@@ -72,7 +74,9 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
             .header_read_timeout(None)
             .serve_connection(io, service);
         let mut connection = std::pin::pin!(connection);
+        // The connection first: it may have brought a whole request with it.
         tokio::select! {
+            biased;
             ended = connection.as_mut() => ended,
             () = drain.wait() => {
                 connection.as_mut().graceful_shutdown();

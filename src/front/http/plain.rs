@@ -5,8 +5,8 @@
 //! connection keeps, no timer is armed unless a head has begun and not ended, and the clock is read
 //! once a turn. A miss first sends what is ready, then waits, and the turn goes on behind it.
 
-use std::io;
-use std::time::SystemTime;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use httpdate::HttpDate;
@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::deadline::{self, Deadline, Instant};
-use crate::front::desk::Desk;
+use crate::front::desk::{Desk, Line};
 use crate::front::http::Settings;
 use crate::front::http::ask::{Said, Step, begin};
 use crate::front::http::close::close;
@@ -177,7 +177,7 @@ impl Plain {
         }
     }
 
-    fn say<L: crate::front::desk::Line>(&mut self, said: &Said<L>, now: Instant, last: bool) {
+    fn say<L: Line>(&mut self, said: &Said<L>, now: Instant, last: bool) {
         let reply = Reply::of(said, &mut self.scratch);
         reply.write(self.date.at(now), last, &mut self.output);
     }
@@ -248,13 +248,13 @@ struct DateField {
 impl DateField {
     fn at(&mut self, now: Instant) -> &[u8] {
         if self.good_until.is_none_or(|until| now >= until) {
-            use std::io::Write;
+            // The calendar, which nobody waits by.
             let time = SystemTime::now();
             self.text.clear();
             // Writing to memory does not fail.
             let _ = write!(self.text, "Date: {}\r\n", HttpDate::from(time));
             let into_second = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
-            self.good_until = Some(now + std::time::Duration::from_nanos(u64::from(1_000_000_000 - into_second)));
+            self.good_until = Some(now + Duration::from_nanos(u64::from(1_000_000_000 - into_second)));
         }
         &self.text
     }

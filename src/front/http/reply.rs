@@ -148,10 +148,7 @@ fn cache_status(answer: &Answer, out: &mut Vec<u8>) {
         Source::Local => "; detail=local",
         Source::Shared => "; detail=shared",
         Source::Stale => "; detail=stale",
-        Source::Fallback => return forwarded(answer, "; detail=fallback", out),
-        Source::Upstream(_) if answer.ttl > 0 => return forwarded(answer, "; stored", out),
-        Source::Upstream(_) => return forwarded(answer, "", out),
-        Source::Nobody => return unanswered(answer, out),
+        Source::Fallback | Source::Upstream(_) | Source::Nobody => return not_cached(answer, out),
     };
     out.extend_from_slice(b"; hit; ttl=");
     out.extend_from_slice(itoa::Buffer::new().format(answer.ttl).as_bytes());
@@ -160,23 +157,23 @@ fn cache_status(answer: &Answer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(answer.age.as_secs()).as_bytes());
 }
 
-fn forwarded(answer: &Answer, rest: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"; fwd=miss");
-    let (stored, detail) = if rest == "; stored" { (rest, "") } else { ("", rest) };
-    out.extend_from_slice(stored.as_bytes());
+/// Only a dip that was made was forwarded; where nobody answered, the outcome says why.
+fn not_cached(answer: &Answer, out: &mut Vec<u8>) {
+    let answered = matches!(answer.source, Source::Upstream(_));
+    let tried = answer.source == Source::Fallback || matches!(answer.outcome, Outcome::Timeout | Outcome::VendorError);
+    if answered || tried {
+        out.extend_from_slice(b"; fwd=miss");
+    }
+    if answered && answer.ttl > 0 {
+        out.extend_from_slice(b"; stored");
+    }
     if answer.collapsed {
         out.extend_from_slice(b"; collapsed");
     }
-    out.extend_from_slice(detail.as_bytes());
-}
-
-/// Only a dip that was made was forwarded; the outcome says why there is nothing.
-fn unanswered(answer: &Answer, out: &mut Vec<u8>) {
-    if matches!(answer.outcome, Outcome::Timeout | Outcome::VendorError) {
-        forwarded(answer, "", out);
+    if !answered {
+        out.extend_from_slice(b"; detail=");
+        out.extend_from_slice(answer.outcome.as_str().as_bytes());
     }
-    out.extend_from_slice(b"; detail=");
-    out.extend_from_slice(answer.outcome.as_str().as_bytes());
 }
 
 /// A name as a header's value: what is not printable ASCII could end the line or the head.
@@ -219,7 +216,7 @@ mod tests {
         assert_eq!(cache_status_of(&answer), "; fwd=miss; stored; collapsed");
         answer.ttl = 0;
         assert_eq!(cache_status_of(&answer), "; fwd=miss; collapsed");
-        (answer.source, answer.collapsed) = (Source::Fallback, false);
+        (answer.outcome, answer.source, answer.collapsed) = (Outcome::Fallback, Source::Fallback, false);
         assert_eq!(cache_status_of(&answer), "; fwd=miss; detail=fallback");
         assert_eq!(cache_status_of(&Answer::empty(Outcome::Timeout, Source::Nobody)), "; fwd=miss; detail=timeout");
         assert_eq!(cache_status_of(&Answer::empty(Outcome::Open, Source::Nobody)), "; detail=open");
