@@ -59,7 +59,7 @@ pub struct DemoOptions {
 }
 
 /// Plays the demo before a running proxy, on standard output. True when every promise was kept; without `once`,
-/// that is when somebody ends it with Ctrl-C or closes the pipe it writes to.
+/// that is when somebody ends it with Ctrl-C or closes the pipe that it writes to.
 ///
 /// # Errors
 /// When the proxy never answers, or a simulated upstream cannot do as it is told.
@@ -84,20 +84,20 @@ async fn play(options: DemoOptions, tempo: Tempo) -> anyhow::Result<bool> {
     around.spawn(calls::arrive(options.http, tally.clone()));
 
     let mut picture = Picture::on_stdout();
-    if picture.print(&opening::text(&options)).is_err() {
-        return Ok(true);
-    }
+    // Where the pipe is closed already, filming finds out.
+    let _ = picture.print(&opening::text(&options));
     let camera =
         Camera { begun, tally: tally.clone(), flags: flags.clone(), told, simulator: options.simulator.clone() };
+    let once = options.once;
     let mut stage = Stage { simulator: options.simulator, tally, flags, narration, tempo };
     let scene = async {
-        if options.once { stage.play(&ACTS[..SHORT]).await } else { stage.play_on().await.map(|never| match never {}) }
+        if once { stage.play(&ACTS[..SHORT]).await } else { stage.play_on().await.map(|never| match never {}) }
     };
     let promises = tokio::select! {
         played = scene => played?,
-        // Nobody watches any more.
-        _ = camera.film(&mut picture) => return Ok(true),
-        _ = tokio::signal::ctrl_c() => return Ok(true),
+        () = camera.film(&mut picture, once) => return Ok(true),
+        // A bounded scene that was cut short proved nothing.
+        _ = tokio::signal::ctrl_c() => return Ok(!once),
     };
     let verdicts: Vec<_> = promises.iter().map(|promise| format!("  {promise}")).collect();
     let kept = promises.iter().all(|promise| promise.kept);
@@ -117,14 +117,17 @@ struct Camera {
 }
 
 impl Camera {
-    /// Until standard output is gone.
-    async fn film(&self, picture: &mut Picture) -> std::io::Error {
+    /// Until standard output is gone; a bounded scene goes on in the dark, for its verdict.
+    async fn film(&self, picture: &mut Picture, once: bool) {
         let mut ticks = tokio::time::interval(picture.interval());
         loop {
             ticks.tick().await;
-            if let Err(gone) = picture.show(&self.snapshot()) {
-                return gone;
+            if picture.show(&self.snapshot()).is_err() {
+                break;
             }
+        }
+        if once {
+            std::future::pending().await
         }
     }
 

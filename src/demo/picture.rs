@@ -71,7 +71,7 @@ impl Picture {
         write_out(&format!("{lines}\n"))
     }
 
-    /// The table over the one before. Wrapping is off while it is drawn: a wrapped line would be two, and the
+    /// The table over the one before, and nothing of that below it. Wrapping is off while it is drawn: a wrapped line would be two, and the
     /// next table would start too low.
     fn redrawn(&mut self, snapshot: &Snapshot) -> String {
         let lines = table(snapshot, self.paint);
@@ -82,7 +82,7 @@ impl Picture {
         for line in &lines {
             let _ = write!(text, "\r\x1b[K{line}\r\n");
         }
-        text.push_str("\x1b[?7h");
+        text.push_str("\x1b[J\x1b[?7h");
         self.drawn = lines.len();
         text
     }
@@ -136,7 +136,7 @@ impl Paint {
 
 fn table(snapshot: &Snapshot, paint: Paint) -> Vec<String> {
     let heading = format!(
-        "{:<12} {:>4} {:>6} {:>7} {:>7} {:>7} {:>6}   {:>4} {:>7} {:>5} {:>8} {:>7}   {}",
+        "{:<11} {:>4} {:>6} {:>6} {:>6} {:>6} {:>6}  {:>4} {:>7} {:>5} {:>8} {:>4}  {}",
         "lookup",
         "flag",
         "asks/s",
@@ -148,15 +148,15 @@ fn table(snapshot: &Snapshot, paint: Paint) -> Vec<String> {
         "fetched",
         "stale",
         "fallback",
-        "without",
+        "none",
         "upstreams"
     );
     let mut lines = vec![String::new(), paint.heading(&heading)];
     lines.extend(ASKED.iter().zip(&snapshot.rows).map(|(asked, row)| {
         let late = row.recent.max > asked.budget + super::tally::GRACE;
-        let max = format!("{:>7}", millis(row.recent.max));
+        let max = format!("{:>6}", millis(row.recent.max));
         format!(
-            "{:<12} {} {:>6} {:>7} {:>7} {} {:>6}   {}   {}",
+            "{:<11} {} {:>6} {:>6} {:>6} {} {:>6}  {}  {}",
             asked.lookup,
             flag(row.flag, paint),
             row.recent.counts.all(),
@@ -168,13 +168,23 @@ fn table(snapshot: &Snapshot, paint: Paint) -> Vec<String> {
             upstreams(row, paint),
         )
     }));
-    lines.push(paint.faint(
-        "flag 1: a routing script asks. hit: from the cache. stale: an old answer while upstreams are ill. fallback: the policy's own. without: the call goes on alone.",
-    ));
+    for line in LEGEND {
+        lines.push(paint.faint(line));
+    }
     lines.push(String::new());
-    lines.push(format!("{:>5} s  {}", snapshot.uptime.as_secs(), snapshot.narration));
+    // A sentence a line: two of them would be wider than most terminals.
+    for (index, sentence) in snapshot.narration.split(". ").enumerate() {
+        let clock = if index == 0 { format!("{} s", snapshot.uptime.as_secs()) } else { String::new() };
+        lines.push(format!("{clock:>7}  {sentence}"));
+    }
     lines
 }
+
+/// What a newcomer needs to read the table; no line longer than the table is wide.
+const LEGEND: [&str; 2] = [
+    "flag 1: a routing script asks. hit: from the cache. stale: an old answer while the upstreams are ill.",
+    "fallback: the policy's own record. none: the call goes on without, in time.",
+];
 
 fn flag(flag: Option<bool>, paint: Paint) -> String {
     match flag {
@@ -192,13 +202,13 @@ fn shares(recent: &Recent, paint: Paint) -> String {
         if counts.of(ending) > 0 { paint.second_rank(&cell) } else { cell }
     };
     let lacking = counts.of(Ending::Without) + counts.of(Ending::Lost);
-    let without = format!("{:>7}", format!("{:.0}%", counts.percent(lacking)));
+    let none = format!("{:>4}", format!("{:.0}%", counts.percent(lacking)));
     [
         cell(Ending::Hit, 4),
         cell(Ending::Fetched, 7),
         second_rank(Ending::Stale, 5),
         second_rank(Ending::Fallback, 8),
-        if lacking > 0 { paint.bad(&without) } else { without },
+        if lacking > 0 { paint.bad(&none) } else { none },
     ]
     .join(" ")
 }
@@ -207,11 +217,14 @@ fn upstreams(row: &Row, paint: Paint) -> String {
     if row.upstreams.is_empty() {
         return "SQLite".to_owned();
     }
-    let words = row.upstreams.iter().map(|(name, mode)| match mode {
-        Mode::Ok => format!("{name} ok"),
-        ill => paint.bad(&format!("{name} {}", ill.as_str().to_uppercase())),
+    let words = row.upstreams.iter().map(|(name, mode)| {
+        let name = name.strip_prefix("vendor-").unwrap_or(name);
+        match mode {
+            Mode::Ok => format!("{name} ok"),
+            ill => paint.bad(&format!("{name} {}", ill.as_str().to_uppercase())),
+        }
     });
-    words.collect::<Vec<_>>().join("  ")
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// The whole picture in one line.
@@ -262,26 +275,26 @@ mod tests {
             recent,
             upstreams: if index == 2 { vec![("vendor-a", Mode::Hang), ("vendor-b", Mode::Ok)] } else { Vec::new() },
         });
-        Snapshot { uptime: Duration::from_secs(12), rows: rows.collect(), narration: "cnam is ill".to_owned() }
+        Snapshot {
+            uptime: Duration::from_secs(12),
+            rows: rows.collect(),
+            narration: "cnam is ill. Calls go on".to_owned(),
+        }
     }
 
     #[test]
     fn columns_stand_under_their_headings() {
         let lines = table(&snapshot(), Paint(false));
         let cnam = lines.iter().find(|line| line.starts_with("cnam")).unwrap();
-        for (heading, value) in [
-            ("flag", "0"),
-            ("asks/s", "4"),
-            ("max ms", "120.0"),
-            ("budget", "80"),
-            ("stale", "75%"),
-            ("without", "25%"),
-        ] {
+        for (heading, value) in
+            [("flag", "0"), ("asks/s", "4"), ("max ms", "120.0"), ("budget", "80"), ("stale", "75%"), ("none", "25%")]
+        {
             let end = lines[1].find(heading).unwrap() + heading.len();
             assert!(cnam[..end].ends_with(&format!(" {value}")), "{heading}: {cnam}");
         }
-        assert!(cnam.ends_with("vendor-a HANG  vendor-b ok"), "{cnam}");
-        assert!(lines.last().unwrap().contains("12 s  cnam is ill"));
+        assert!(cnam.ends_with("a HANG, b ok"), "{cnam}");
+        assert!(lines.iter().all(|line| line.len() <= 104), "{lines:#?}");
+        assert!(lines.ends_with(&["   12 s  cnam is ill".to_owned(), "         Calls go on".to_owned()]), "{lines:#?}");
     }
 
     #[test]
@@ -303,7 +316,7 @@ mod tests {
     fn a_pipe_gets_plain_lines_and_each_sentence_once() {
         let mut picture = Picture { terminal: false, paint: Paint(false), drawn: 0, told: String::new() };
         let first = picture.told(&snapshot());
-        assert!(first.starts_with("-- cnam is ill\n  12 s  account=1 0/s"), "{first}");
+        assert!(first.starts_with("-- cnam is ill. Calls go on\n  12 s  account=1 0/s"), "{first}");
         assert!(first.contains("cnam=0 4/s p99 120.0 ms stale 75% without 25%;"), "{first}");
         let second = picture.told(&snapshot());
         assert_eq!(second.lines().count(), 1);
