@@ -4,7 +4,8 @@
 //! Around the proxy:
 //! - [`vendors`]: simulated REST vendors that can be broken at run time, and the [`vendors::Simulator`] over all;
 //! - [`zone`]: the simulated carrier's name server;
-//! - [`seed`]: a SQLite file with rates and accounts.
+//! - [`seed`]: a SQLite file with rates and accounts;
+//! - [`policies`]: where the demo's policies find all these.
 //!
 //! In front of it, knowing no more than an outside caller does, by its public HTTP alone:
 //! - [`calls`]: synthetic calls, whose experience goes into a [`tally`];
@@ -20,6 +21,7 @@ mod flags;
 mod numbers;
 mod opening;
 pub mod picture;
+pub mod policies;
 mod promise;
 mod scene;
 pub mod seed;
