@@ -1,6 +1,7 @@
 //! Synthetic calls: they arrive at a steady rate whatever becomes of those before, and each asks what a routing
 //! script asks, through the same HTTP front.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use super::client::Lane;
+use super::client::{Lane, Reply};
 use super::numbers::Numbers;
 use super::tally::{ASKED, Ending, Tally};
 use crate::deadline::{Deadline, now};
@@ -80,15 +81,23 @@ impl Exchange {
         self.tally.enter(ended, asked, ended - begun, ending);
     }
 
-    async fn ending(&self, path: &str) -> std::io::Result<Ending> {
+    async fn ending(&self, path: &str) -> io::Result<Ending> {
         let deadline = Deadline::after(PATIENCE);
-        let idle = self.idle.lock().pop();
-        let lane = match idle {
-            Some(lane) => lane,
-            None => Lane::open(self.front, deadline).await?,
-        };
-        let (reply, lane) = lane.get(path, deadline).await?;
+        let (reply, lane) = self.exchange(path, deadline).await?;
         self.idle.lock().push(lane);
         Ok(Ending::of(reply.status, &reply.source))
+    }
+
+    /// Over a kept connection if there is one. It may have been closed while it was idle, which is nobody's
+    /// fault: then once more over a new one.
+    async fn exchange(&self, path: &str, deadline: Deadline) -> io::Result<(Reply, Lane)> {
+        let kept = self.idle.lock().pop();
+        if let Some(lane) = kept {
+            match lane.get(path, deadline).await {
+                Err(error) if error.kind() != io::ErrorKind::TimedOut => {}
+                answered => return answered,
+            }
+        }
+        Lane::open(self.front, deadline).await?.get(path, deadline).await
     }
 }

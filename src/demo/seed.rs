@@ -55,6 +55,9 @@ const EXCHANGES: u32 = 24;
 /// Customers there are: `1001` and so on.
 const ACCOUNTS: u32 = 24;
 
+/// The file's name that the policies give for the database's URL.
+pub const URL_FILE: &str = "demo-database.url";
+
 /// The seeded database; the folder goes when this is dropped.
 #[derive(Debug)]
 pub struct Seed {
@@ -84,7 +87,7 @@ impl Seed {
 
     /// A file that holds the URL, for a policy's `database = "file:…"`.
     pub fn url_file(&self) -> PathBuf {
-        self.folder.path().join("demo-database.url")
+        self.folder.path().join(URL_FILE)
     }
 
     /// The folder, for whatever else the demo keeps on disk.

@@ -182,6 +182,12 @@ impl Simulator {
         self.cast.iter().map(|player| ((player.lookup, player.upstream), player.role.address())).collect()
     }
 
+    /// The address that the demo's policies name for each upstream, and the one where it listens.
+    pub fn moved(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        let usual = (FIRST_PORT..).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        usual.zip(self.cast.iter().map(|player| player.role.address())).collect()
+    }
+
     fn find(&self, lookup: &str, upstream: &str) -> Result<&Player, SimError> {
         self.cast.iter().find(|player| player.lookup == lookup && player.upstream == upstream).ok_or_else(|| {
             let known: Vec<_> =
