@@ -5,7 +5,8 @@
 //! - [`vendors`]: simulated REST vendors that can be broken at run time, and the [`vendors::Simulator`] over all;
 //! - [`zone`]: the simulated carrier's name server;
 //! - [`seed`]: a SQLite file with rates and accounts;
-//! - [`policies`]: where the demo's policies find all these.
+//! - [`policies`]: where the demo's policies find all these;
+//! - [`world`]: all of them together.
 //!
 //! In front of it, knowing no more than an outside caller does, by its public HTTP alone:
 //! - [`calls`]: synthetic calls, whose experience goes into a [`tally`];
@@ -27,6 +28,7 @@ mod scene;
 pub mod seed;
 mod tally;
 pub mod vendors;
+pub mod world;
 pub mod zone;
 
 use std::net::SocketAddr;
