@@ -1,12 +1,13 @@
 //! `dipcache demo`: the proxy, a world for it to ask, and calls, in one process on loopback.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 
 use crate::app::{App, Load, Loaded};
-use crate::cli::{check, runtime};
+use crate::cli::runtime;
 use crate::config;
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
@@ -35,7 +36,7 @@ pub(super) fn run(once: bool) -> anyhow::Result<ExitCode> {
 
 fn load(world: World) -> Load {
     Box::new(move || {
-        let config = config::load_text(CONFIG)?;
+        let config = config::load_text(Path::new("config/demo.toml"), CONFIG)?;
         Ok(Loaded { config, policies: world.shipped_policies()? })
     })
 }
