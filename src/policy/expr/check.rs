@@ -5,10 +5,14 @@
 
 use std::ops::Range;
 
+use minijinja::Value;
 use minijinja::machinery::ast::{self, CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, parse, parse_expr};
 
 use super::environment::{self, FUNCTIONS, GLOBALS};
+use super::known::{
+    filter_instead, known_arity, known_filter, known_pattern, known_test, named, range, raw_in_the_middle,
+};
 use super::{CompileError, MAX_SOURCE, READING_NAMES};
 use crate::policy::filters;
 
@@ -58,7 +62,7 @@ pub(super) fn not_parsed(source: &str, error: &minijinja::Error, kind: &str) -> 
     let at = error.range().map_or_else(|| super::place::whole(source), |range| within(source, range));
     let mend = if kind == EXPRESSION && source.contains("{{") {
         "write an expression without `{{` and `}}`".to_owned()
-    } else if kind == EXPRESSION && source.contains("&&") || source.contains("||") {
+    } else if kind == EXPRESSION && (source.contains("&&") || source.contains("||")) {
         "write `and`, `or` and `not`".to_owned()
     } else {
         format!("mend the {kind} here; it is Jinja, as in `body.lrn or key` or `{{{{ key | nanp10 }}}}`")
@@ -192,6 +196,9 @@ impl<'a> Walk<'a> {
                 self.expr(&test.expr)?;
                 known_test(test.name, range(test.span()))?;
                 known_pattern(test.name, &test.args)?;
+                let takes =
+                    |values: &[Value]| environment::shared().empty_state().perform_test(test.name, values).map(drop);
+                known_arity("test", test.name, &test.args, range(test.span()), takes)?;
                 self.args(&test.args)
             }
             Expr::Call(call) => self.call(call),
@@ -209,6 +216,8 @@ impl<'a> Walk<'a> {
         }
         known_filter(filter.name, named(span, filter.name))?;
         known_pattern(filter.name, &filter.args)?;
+        let takes = |values: &[Value]| environment::shared().empty_state().apply_filter(filter.name, values).map(drop);
+        known_arity("filter", filter.name, &filter.args, named(span, filter.name), takes)?;
         // These take the name of a test or a filter as text.
         let word = |index: usize| {
             let CallArg::Pos(Expr::Const(word)) = filter.args.get(index)? else { return None };
@@ -271,79 +280,6 @@ fn argument<'e, 'a>(arg: &'e CallArg<'a>) -> &'e Expr<'a> {
     }
 }
 
-fn has_filter(name: &str) -> bool {
-    environment::filter_names().any(|known| known == name)
-}
-
-fn has_test(name: &str) -> bool {
-    environment::test_names().any(|known| known == name)
-}
-
-fn known_filter(name: &str, at: Range<usize>) -> Result<(), CompileError> {
-    if has_filter(name) {
-        return Ok(());
-    }
-    let mend = match name {
-        "tojson" => "leave it out: a JSON body writes values as JSON by itself".to_owned(),
-        "urlencode" | "escape" | "e" => "leave it out: values are escaped for their place by themselves".to_owned(),
-        "safe" => "`raw` lets a value through unescaped, if that is what you want".to_owned(),
-        _ => match filters::nearest(name, environment::filter_names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the filters for numbers are {}", filters::number_filters()),
-        },
-    };
-    Err(CompileError { at, what: format!("there is no filter `{name}`"), mend })
-}
-
-fn known_test(name: &str, at: Range<usize>) -> Result<(), CompileError> {
-    if has_test(name) {
-        return Ok(());
-    }
-    let mend = match filters::nearest(name, environment::test_names()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "tests are `defined`, `none`, `in`, `==`, `startingwith`, `matching` and the like".to_owned(),
-    };
-    Err(CompileError { at, what: format!("there is no test `{name}`"), mend })
-}
-
-/// Joined with other values, a raw one would make them raw too.
-fn raw_in_the_middle(at: Range<usize>) -> CompileError {
-    CompileError {
-        at,
-        what: "`raw` stands where its value would be mixed with others".to_owned(),
-        mend: "let it be the last filter of a template's value: `{{ … | raw }}`; an expression needs none".to_owned(),
-    }
-}
-
-/// A regular expression that stands in the source is compiled with it.
-fn known_pattern(name: &str, args: &[CallArg<'_>]) -> Result<(), CompileError> {
-    if !matches!(name, "regex_search" | "regex_replace" | "matching") {
-        return Ok(());
-    }
-    let Some(CallArg::Pos(Expr::Const(pattern))) = args.first() else { return Ok(()) };
-    let Some(text) = pattern.value.as_str() else { return Ok(()) };
-    filters::pattern(text).map(drop).map_err(|why| CompileError {
-        at: range(pattern.span()),
-        what: format!("the regular expression does not compile: {why}"),
-        mend: "write it in the syntax of the Rust regex crate; there are no look-arounds and no back-references"
-            .to_owned(),
-    })
-}
-
-fn filter_instead(name: &str) -> String {
-    let alike = match name {
-        "startswith" => return "use a test: `value is startingwith(\"…\")`".to_owned(),
-        "endswith" => return "use a test: `value is endingwith(\"…\")`".to_owned(),
-        "get" => return "write `body.name` or `body[\"name\"]`; what is not there is undefined".to_owned(),
-        _ if has_filter(name) => Some(name.to_owned()),
-        _ => filters::nearest(name, environment::filter_names()).map(ToOwned::to_owned),
-    };
-    match alike {
-        Some(filter) => format!("use the filter: `value | {filter}`"),
-        None => "use a filter: `value | filter`".to_owned(),
-    }
-}
-
 fn not_in_policies(stmt: &Stmt<'_>) -> CompileError {
     let (word, span) = match stmt {
         Stmt::SetBlock(s) => ("set … endset", s.span()),
@@ -364,14 +300,4 @@ fn not_in_policies(stmt: &Stmt<'_>) -> CompileError {
         what: format!("a policy's template has no `{{% {word} %}}`"),
         mend: "use `if`, `for`, `with` or `set`".to_owned(),
     }
-}
-
-fn range(span: Span) -> Range<usize> {
-    span.start_offset as usize..span.end_offset as usize
-}
-
-/// Only the name at the start of a longer span.
-fn named(span: Span, name: &str) -> Range<usize> {
-    let start = span.start_offset as usize;
-    start..start + name.len()
 }

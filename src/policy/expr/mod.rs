@@ -1,7 +1,7 @@
 //! Expressions and templates: Jinja, as minijinja runs it, compiled once and run over a question or a reading.
 //!
 //! A source is compiled when its policy is loaded: parsed, then walked for every name, filter, test and
-//! call that does not exist ([`check`](self)), so that a typo is a message at load and never a wrong
+//! call that does not exist, so that a typo is a message at load and never a wrong
 //! answer at night. What remains at run time is bounded: a run has a fixed amount of fuel, there are
 //! no macros, no includes and no unbounded loops, and regular expressions run in linear time.
 //!
@@ -12,6 +12,7 @@
 
 mod check;
 mod environment;
+mod known;
 mod place;
 mod scope;
 #[cfg(test)]

@@ -198,6 +198,9 @@ fn a_typo_is_found_when_it_is_compiled() {
         ("body | tojson", 7..13, "no filter `tojson`", "leave it out"),
         ("text | regex_search('(')", 20..23, "unclosed group", "regex crate"),
         ("'ä' == korper", 8..14, "no name `korper`", "[input]"),
+        ("key | nanp10(3)", 6..12, "takes fewer arguments than these 1", "parentheses"),
+        ("key | truncate", 6..14, "takes more arguments than these 0", "parentheses"),
+        ("key is startingwith", 7..19, "takes more arguments", "parentheses"),
         ("nmae", 0..4, "no name `nmae`", "`name`"),
     ] {
         let names: Vec<&str> = RULE_NAMES.into_iter().chain(["name"]).collect();

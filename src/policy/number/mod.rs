@@ -2,7 +2,7 @@
 //!
 //! [`parse`] brings what a SIP message, a script or a person writes into the one form that keys and
 //! records have: `+` and 8 to 15 digits (E.164). It is on the way of every hit: one pass over the
-//! bytes, no allocation. [`plan`] holds what is known of countries.
+//! bytes, no allocation. `plan` holds what is known of countries.
 
 mod plan;
 #[cfg(test)]
@@ -71,12 +71,12 @@ impl Digits {
     /// Collects the digits up to the parameters; `None` at the first thing that is neither digit nor separator.
     fn of(text: &str) -> Option<Self> {
         // A SIP user part may carry its `+` escaped (RFC 3261 section 19.1.2).
-        let (text, escaped) = match text.strip_prefix("%2B").or_else(|| text.strip_prefix("%2b")) {
-            Some(rest) => (rest, true),
-            None => (text, false),
+        let (bytes, escaped) = match text.as_bytes() {
+            [b'%', b'2', b'B' | b'b', rest @ ..] => (rest, true),
+            bytes => (bytes, false),
         };
         let mut digits = Self { text: [b'+'; HEAD + MAX_DIGITS], start: HEAD, end: HEAD, plus: escaped };
-        for byte in text.bytes() {
+        for &byte in bytes {
             match byte {
                 b'0'..=b'9' => {
                     *digits.text.get_mut(digits.end)? = byte;

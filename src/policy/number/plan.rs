@@ -16,7 +16,7 @@ pub(super) struct Plan {
     /// What is dialled before a national number; empty where nothing is.
     pub(super) trunk: &'static str,
     /// What is dialled before an international number, beside `00`.
-    prefix: &'static str,
+    pub(super) prefix: &'static str,
     /// The fewest digits of a national number, without the trunk prefix.
     min: usize,
     /// The most.
@@ -131,6 +131,10 @@ impl Plan {
 
     /// How many digits at the front say "what follows is international".
     pub(super) fn international_prefix(&self, digits: &[u8]) -> Option<usize> {
+        // Every prefix begins with 0, and on the way of a hit hardly a number does.
+        if digits.first() != Some(&b'0') {
+            return None;
+        }
         if digits.starts_with(self.prefix.as_bytes()) {
             return Some(self.prefix.len());
         }
@@ -139,13 +143,14 @@ impl Plan {
 
     /// How many digits at the end are the national number; `None` when these are no number of the country.
     pub(super) fn national_digits(&self, digits: &[u8]) -> Option<usize> {
+        if self.is_nanp() {
+            let fits = matches!((digits.len(), digits.first()), (10, _) | (11, Some(b'1')));
+            return fits.then_some(10);
+        }
         let behind = |prefix: &str| {
             let rest = digits.strip_prefix(prefix.as_bytes())?;
             self.fits(rest.len()).then_some(rest.len())
         };
-        if self.is_nanp() {
-            return if digits.len() == 10 { Some(10) } else { behind("1") };
-        }
         if self.trunk.is_empty() {
             // Every national number is dialled whole, so a length that fits is one.
             return if self.fits(digits.len()) { Some(digits.len()) } else { behind(self.code) };

@@ -113,6 +113,7 @@ fn every_plan_is_found_by_its_own_code() {
         let country = Country::from_iso(code).unwrap();
         let found = plan::of_digits(country.plan().code.as_bytes()).unwrap();
         assert_eq!(found.code, country.plan().code, "{code}");
+        assert!(country.plan().prefix.starts_with('0'), "{code}");
     }
     assert!(Country::from_iso("XX").is_none());
 }

@@ -4,6 +4,9 @@
 //! script never learns who answered. A policy may leave fields out; of [`Kind::Raw`] it names its own.
 //! Codes are text and keep their zeros; numbers are E.164 with `+`; what is not known is absent.
 
+#[rustfmt::skip]
+mod fields;
+
 /// A kind of lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -80,16 +83,16 @@ impl Kind {
     /// The fields of its record; empty for [`Kind::Raw`], which takes any.
     pub const fn fields(self) -> &'static [&'static str] {
         match self {
-            Self::Lrn => &LRN,
-            Self::Cnam => &CNAM,
-            Self::Reputation => &REPUTATION,
-            Self::Hlr => &HLR,
-            Self::Account => &ACCOUNT,
-            Self::Rate | Self::Route => &RATE,
-            Self::Lerg => &LERG,
-            Self::Dns | Self::Enum => &DNS,
-            Self::Cert => &CERT,
-            Self::Location => &LOCATION,
+            Self::Lrn => &fields::LRN,
+            Self::Cnam => &fields::CNAM,
+            Self::Reputation => &fields::REPUTATION,
+            Self::Hlr => &fields::HLR,
+            Self::Account => &fields::ACCOUNT,
+            Self::Rate | Self::Route => &fields::RATE,
+            Self::Lerg => &fields::LERG,
+            Self::Dns | Self::Enum => &fields::DNS,
+            Self::Cert => &fields::CERT,
+            Self::Location => &fields::LOCATION,
             Self::Raw => &[],
         }
     }
@@ -125,174 +128,6 @@ impl Kind {
         self == Self::Raw || self.fields().contains(&field)
     }
 }
-
-const LRN: [&str; 30] = [
-    "tn",
-    "lrn",
-    "ported",
-    "ported_date",
-    "spid",
-    "spid_name",
-    "alt_spid",
-    "ocn",
-    "aocn",
-    "lec",
-    "lec_type",
-    "line_type",
-    "lata",
-    "rate_center",
-    "city",
-    "state",
-    "country",
-    "npa",
-    "nxx",
-    "block",
-    "clli",
-    "tandem_clli",
-    "mcc",
-    "mnc",
-    "jurisdiction",
-    "local",
-    "lnp_type",
-    "activation_ts",
-    "ror",
-    "cic",
-];
-
-const CNAM: [&str; 10] = [
-    "tn",
-    "name",
-    "name_full",
-    "name_status",
-    "presentation",
-    "caller_type",
-    "is_placeholder",
-    "city",
-    "state",
-    "spam_tag",
-];
-
-const REPUTATION: [&str; 16] = [
-    "tn",
-    "score",
-    "level",
-    "category",
-    "is_spam",
-    "is_robocall",
-    "is_fraud",
-    "recent_abuse",
-    "reports",
-    "first_seen",
-    "last_seen",
-    "reported_name",
-    "dno",
-    "dno_pattern",
-    "dnc",
-    "action",
-];
-
-const HLR: [&str; 11] = [
-    "tn",
-    "reachable",
-    "mcc",
-    "mnc",
-    "imsi",
-    "network",
-    "original_network",
-    "ported",
-    "roaming",
-    "serving_country",
-    "sim_swapped_at",
-];
-
-const ACCOUNT: [&str; 18] = [
-    "account_id",
-    "enabled",
-    "balance",
-    "credit_limit",
-    "currency",
-    "prepaid",
-    "cps_limit",
-    "channel_limit",
-    "plan",
-    "route_group",
-    "allowed_cli",
-    "default_cli",
-    "tech_prefix",
-    "auth_ips",
-    "codecs",
-    "features",
-    "emergency_address_id",
-    "fraud_hold",
-];
-
-const RATE: [&str; 14] = [
-    "prefix",
-    "rate_deck",
-    "rate_inter",
-    "rate_intra",
-    "rate_indeterminate",
-    "rate_local",
-    "min_duration",
-    "increment",
-    "connect_fee",
-    "currency",
-    "effective_from",
-    "effective_to",
-    "blocked",
-    "routes",
-];
-
-const LERG: [&str; 23] = [
-    "npa",
-    "nxx",
-    "block_id",
-    "lata",
-    "lata_name",
-    "ocn",
-    "aocn",
-    "ocn_name",
-    "category",
-    "clli",
-    "tandem_clli",
-    "sha_indicator",
-    "rate_center",
-    "locality",
-    "state",
-    "country",
-    "coc_type",
-    "ssc",
-    "portable",
-    "pooled",
-    "status",
-    "eff_date",
-    "dataset_version",
-];
-
-const DNS: [&str; 17] = [
-    "rcode",
-    "ttl",
-    "lrn",
-    "npdi",
-    "rn_context",
-    "spn",
-    "mcc",
-    "mnc",
-    "cic",
-    "q_stat",
-    "uri",
-    "naptr",
-    "srv",
-    "a",
-    "aaaa",
-    "txt",
-    "ptr",
-];
-
-const CERT: [&str; 9] =
-    ["pem", "not_after", "issuer", "subject_spc", "verstat", "attest", "orig_id", "reason_code", "identity"];
-
-const LOCATION: [&str; 7] = ["uri", "civic", "geo", "psap_uri", "psap_name", "expires", "source"];
 
 #[cfg(test)]
 mod tests {
