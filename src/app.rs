@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::admin::{self, Admin, Pulse, Simulator};
+use crate::admin::{self, Admin, Pulse, Simulated};
 use crate::config::Config;
 use crate::deadline::{now, tick};
 use crate::events::{Event, EventType, Events};
@@ -63,7 +63,7 @@ impl App {
     ///
     /// # Errors
     /// Faults of config or policies, an upstream that cannot be built, an address that is taken.
-    pub async fn start(load: Load, simulator: Option<Simulator>) -> anyhow::Result<Self> {
+    pub async fn start(load: Load, simulator: Option<Arc<dyn Simulated>>) -> anyhow::Result<Self> {
         recorder::install();
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
         let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
@@ -71,7 +71,7 @@ impl App {
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
             events: Arc::clone(&events),
-            token: config.admin.token.clone(),
+            rights: config.admin.clone(),
             simulator,
             ready: AtomicBool::new(false),
             node: config.node.name.clone(),

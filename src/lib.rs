@@ -31,6 +31,6 @@ pub mod admin;
 
 pub(crate) mod written;
 pub mod config;
-// pub mod app;
+pub mod app;
 pub mod demo;
-// pub mod cli;
+pub mod cli;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use serde_json::Value;
 
-use crate::admin::{Admin, OrderRefused};
+use crate::admin::Admin;
 use crate::health::Override;
 use crate::lookup::Lookup;
 
@@ -38,20 +41,18 @@ pub(super) async fn flush_key(
     Ok(if lookup.local.forget(&question.id) { "the entry is gone\n" } else { "there was no such entry\n" }.to_owned())
 }
 
-/// `PUT /v1/sim/{lookup}/{upstream}`: an order to a simulated vendor.
+/// `PUT /v1/sim/{lookup}/{upstream}`: an order to a simulated vendor. Answers what it does from now on.
 pub(super) async fn order(
     State(admin): State<Arc<Admin>>,
     Path((lookup, upstream)): Path<(String, String)>,
-    body: String,
-) -> Said {
+    body: Bytes,
+) -> Result<Json<Value>, (StatusCode, String)> {
     let Some(simulator) = &admin.simulator else {
         return Err((StatusCode::NOT_FOUND, "no simulated vendors here; `dipcache demo` has some\n".to_owned()));
     };
-    match (simulator.order)(&lookup, &upstream, &body) {
-        Ok(()) => Ok(format!("{lookup}/{upstream} follows\n")),
-        Err(OrderRefused::Unknown(why)) => Err((StatusCode::NOT_FOUND, why + "\n")),
-        Err(OrderRefused::Malformed(why)) => Err((StatusCode::BAD_REQUEST, why + "\n")),
-    }
+    simulator.order(&lookup, &upstream, &body).await.map(Json).map_err(|(status, why)| {
+        (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), why + "\n")
+    })
 }
 
 fn find(admin: &Admin, name: &str) -> Result<Arc<Lookup>, (StatusCode, String)> {

@@ -8,8 +8,9 @@ mod changes;
 mod page;
 mod pulse;
 mod status;
-mod token;
+mod rights;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,13 +25,13 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::config::AdminRights;
 use crate::deadline::Instant;
 use crate::events::Events;
 use crate::lookup::Lookups;
 use crate::telemetry::recorder;
 
 pub use pulse::Pulse;
-pub use token::Token;
 
 /// The largest body that a call may bring, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -43,9 +44,9 @@ pub struct Admin {
     /// The latest events.
     pub events: Arc<Events>,
     /// Who may change something.
-    pub token: Token,
+    pub rights: AdminRights,
     /// The simulated vendors, in the demo.
-    pub simulator: Option<Simulator>,
+    pub simulator: Option<Arc<dyn Simulated>>,
     /// False until the listeners stand, and again while draining.
     pub ready: AtomicBool,
     /// This node's name.
@@ -57,27 +58,16 @@ pub struct Admin {
 }
 
 /// The simulated vendors, as far as this door needs them.
-pub struct Simulator {
+pub trait Simulated: Send + Sync + std::fmt::Debug {
     /// What `GET /v1/sim` shows.
-    pub view: Box<dyn Fn() -> Value + Send + Sync>,
-    /// An order to one vendor: lookup, upstream, and the JSON text of the order.
-    pub order: Box<dyn Fn(&str, &str, &str) -> Result<(), OrderRefused> + Send + Sync>,
+    fn view(&self) -> Value;
+
+    /// Gives an order in JSON to one vendor of one lookup, and tells what it does from now on.
+    fn order<'a>(&'a self, lookup: &'a str, upstream: &'a str, body: &'a [u8]) -> Ordered<'a>;
 }
 
-impl std::fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Simulator")
-    }
-}
-
-/// Why a simulated vendor does not follow an order.
-#[derive(Debug)]
-pub enum OrderRefused {
-    /// There is no such vendor; the words say which there are.
-    Unknown(String),
-    /// The order does not read; the words say what is wrong.
-    Malformed(String),
-}
+/// What became of an order: what the vendor does now, or the HTTP status and the words of a refusal.
+pub type Ordered<'a> = Pin<Box<dyn Future<Output = Result<Value, (u16, String)>> + Send + 'a>>;
 
 /// Answers until `closing` turns true.
 ///
@@ -102,7 +92,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/cache/{lookup}", delete(changes::flush))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
-        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), token::require));
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
         .route("/", get(page::page))
         .route("/metrics", get(metrics))
@@ -150,7 +140,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 
 async fn simulated(State(admin): State<Arc<Admin>>) -> Result<axum::Json<Value>, (StatusCode, &'static str)> {
     match &admin.simulator {
-        Some(simulator) => Ok(axum::Json((simulator.view)())),
+        Some(simulator) => Ok(axum::Json(simulator.view())),
         None => Err((StatusCode::NOT_FOUND, "no simulated vendors here; `dipcache demo` has some\n")),
     }
 }

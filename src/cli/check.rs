@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::config::check_all;
+use crate::config;
 use crate::policy::Fault;
 
 /// Prints all faults; exit code 1 on any.
-pub(super) fn run(config: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let faults = check_all(config);
+pub(super) fn run(path: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let faults = config::check_all(path);
     if as_json {
         let rows: Vec<_> = faults.iter().map(as_row).collect();
         println!("{}", serde_json::Value::from(rows));

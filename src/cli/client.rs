@@ -9,7 +9,7 @@ use reqwest::{Client, Method, Response, Url};
 use serde_json::json;
 
 use crate::cli::{pairs, runtime};
-use crate::config::Config;
+use crate::config::{self, AdminRights};
 use crate::policy::Secret;
 
 /// The proxy is on this machine: what does not answer in this time does not answer.
@@ -29,7 +29,7 @@ pub(super) struct Proxy {
 impl Proxy {
     /// The proxy of this config.
     pub(super) fn of(config: Option<&Path>) -> anyhow::Result<Self> {
-        let config = Config::load(config).map_err(|faults| super::check::summed_up(&faults))?;
+        let config = config::load(config).map_err(|faults| super::check::summed_up(&faults))?;
         let first = |addresses: &[std::net::SocketAddr], what: &str| {
             addresses.first().map(|address| format!("http://{address}")).with_context(|| format!("`[listen] {what}` is off"))
         };
@@ -37,7 +37,10 @@ impl Proxy {
             client: Client::builder().timeout(PATIENCE).no_proxy().build()?,
             http: first(&config.listen.http, "http")?,
             admin: first(&config.listen.admin, "admin")?,
-            token: config.admin_token(),
+            token: match config.admin {
+                AdminRights::Token(token) => Some(token),
+                AdminRights::Open | AdminRights::Refused => None,
+            },
         })
     }
 

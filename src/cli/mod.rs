@@ -33,9 +33,6 @@ enum Command {
         /// Run one bounded scene and check its promises
         #[arg(long)]
         once: bool,
-        /// Print the scene's figures as one JSON object at the end
-        #[arg(long, requires = "once")]
-        json: bool,
     },
     /// Load config and policies and print every error with its place and its remedy
     #[command(after_help = "Example: dipcache check -c config/dipcache.toml && systemctl reload dipcache")]
@@ -133,7 +130,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Serve(which) => serve::run(which.config.as_deref()),
-        Command::Demo { once, json } => demo::run(once, json),
+        Command::Demo { once } => demo::run(once),
         Command::Check { config, json } => check::run(config.config.as_deref(), json),
         Command::Try { config, lookup, key, inputs, upstream, json } => {
             try_dip::run(config.config.as_deref(), &try_dip::Ask { lookup, key, inputs, upstream, json })

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Outcome;
 use crate::cli::{check, pairs, runtime};
-use crate::config::Config;
+use crate::config;
 use crate::deadline::{Deadline, now};
 use crate::policy::{Policy, Question, UpstreamPolicy};
 use crate::upstream::Upstream;
@@ -37,7 +37,7 @@ struct Tried {
 
 /// Asks each upstream in turn until one answers; exit code 1 when none does.
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
-    let config = Config::load(config).map_err(|faults| check::summed_up(&faults))?;
+    let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
     let (policies, faults) = crate::policy::check::read_dir(&config.policies);
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {

@@ -135,14 +135,23 @@ fn log(file: LogFile, faults: &mut Faults) -> Log {
     let level = faults.value(file.level).map_or_else(
         || "info".to_owned(),
         |level| {
-            if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(level.get_ref()) {
-                let what = format!("`{}` is no level: {error}", level.get_ref());
-                faults.at(&level.span(), what, "write error, warn, info, debug or trace");
+            if !is_level(level.get_ref()) {
+                let mend =
+                    "write error, warn, info, debug or trace, or a filter such as \"info,dipcache::health=debug\"";
+                faults.at(&level.span(), format!("`{}` is no level", level.get_ref()), mend);
             }
             level.into_inner()
         },
     );
     Log { format, level, mask_numbers }
+}
+
+/// True for levels and filters. A part without `=` would be a module's name to the parser, and is far
+/// more likely a misspelt level.
+fn is_level(text: &str) -> bool {
+    let known =
+        |part: &str| part.contains('=') || part.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    text.split(',').all(known) && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
 }
 
 fn limits(file: LimitsFile, faults: &mut Faults) -> Limits {

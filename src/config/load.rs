@@ -18,10 +18,7 @@ const DEFAULT_FILE: &str = "config/dipcache.toml";
 /// # Errors
 /// Every fault in it, each with file, line and column; those of a variable name `environment` as file.
 pub fn load(path: Option<&Path>) -> Result<Config, Vec<Fault>> {
-    // A variable that is not UTF-8 cannot be one of ours, whose names and values are all text.
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    load_with(path, variables)
+    load_with(path, environment())
 }
 
 /// As [`load`], with the environment given.
@@ -41,11 +38,33 @@ pub fn load_with(
         None => EMBEDDED.to_owned(),
     };
     let shown = file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    load_text_with(&shown, file, &text, variables)
+}
 
-    let mut source = Source::new(&shown, &text);
+/// Loads a config that is embedded in the program: `shown` is its path in the repository. The
+/// process's environment is laid over it.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(shown: &Path, text: &str) -> Result<Config, Vec<Fault>> {
+    load_text_with(shown, None, text, environment())
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    // A variable that is not UTF-8 cannot be one of ours, whose names and values are all text.
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn load_text_with(
+    shown: &Path,
+    file: Option<PathBuf>,
+    text: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, Vec<Fault>> {
+    let mut source = Source::new(shown, text);
     let overlays = environment::overlays(variables, &mut source);
     let mut faults = Faults::new(source);
-    let config = Document::parse(&text, &mut faults).and_then(|mut document| {
+    let config = Document::parse(text, &mut faults).and_then(|mut document| {
         overlays.iter().for_each(|overlay| document.lay(overlay));
         let typed = document.read(&mut faults)?;
         Some(check::config(typed, file, shown.parent().unwrap_or(Path::new("")), &mut faults))

@@ -5,7 +5,8 @@
 //! - [`vendors`]: simulated REST vendors that can be broken at run time, and the [`vendors::Simulator`] over all;
 //! - [`zone`]: the simulated carrier's name server;
 //! - [`seed`]: a SQLite file with rates and accounts;
-//! - [`policies`]: where the demo's policies find all these.
+//! - [`policies`]: where the demo's policies find all these;
+//! - [`world`]: all of them together.
 //!
 //! In front of it, knowing no more than an outside caller does, by its public HTTP alone:
 //! - [`calls`]: synthetic calls, whose experience goes into a [`tally`];
@@ -16,6 +17,7 @@
 //! Deliberately absent: any look inside the proxy. What the picture shows is what its callers got.
 
 pub mod vendors;
+pub mod world;
 pub mod zone;
 pub mod seed;
 pub mod policies;

@@ -1,7 +1,7 @@
 //! What the parser and serde say, in words for a person who is tired.
 
 use super::faults::Span;
-use super::near::suggest;
+use super::near::{nearest, suggest};
 
 /// A syntax error, explained.
 #[derive(Debug)]
@@ -51,8 +51,17 @@ pub(super) fn syntax(message: &str, text: &str, span: &Span) -> Slip {
     }
 }
 
+/// What serde stumbled over, explained.
+#[derive(Debug)]
+pub(super) struct Stumble<'a> {
+    pub(super) what: String,
+    pub(super) mend: String,
+    /// The known key that an unknown one was probably meant to be.
+    pub(super) meant: Option<&'a str>,
+}
+
 /// An error that serde found in the table of this name.
-pub(super) fn structure(message: &str, table: &str) -> (String, String) {
+pub(super) fn structure<'a>(message: &'a str, table: &str) -> Stumble<'a> {
     let (message, _) = message.split_once('\n').unwrap_or((message, ""));
     if let Some(rest) = message.strip_prefix("unknown field ") {
         return unknown_key(rest, table);
@@ -61,13 +70,14 @@ pub(super) fn structure(message: &str, table: &str) -> (String, String) {
         message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
         let (found, expected) = (in_words(found), in_words(expected));
-        return (format!("expected {expected}, found {found}"), format!("write {expected} here"));
+        let what = format!("expected {expected}, found {found}");
+        return Stumble { what, mend: format!("write {expected} here"), meant: None };
     }
-    (message.to_owned(), "correct it or take it out".to_owned())
+    Stumble { what: message.to_owned(), mend: "correct it or take it out".to_owned(), meant: None }
 }
 
 /// serde names the key and all that it would take, each in backticks.
-fn unknown_key(rest: &str, table: &str) -> (String, String) {
+fn unknown_key<'a>(rest: &'a str, table: &str) -> Stumble<'a> {
     let words: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
     let (key, known) = words.split_first().map_or(("", &[][..]), |(key, known)| (*key, known));
     let (place, these_are) = if table.is_empty() {
@@ -75,7 +85,11 @@ fn unknown_key(rest: &str, table: &str) -> (String, String) {
     } else {
         (format!("in {table}"), format!("{table} takes"))
     };
-    (format!("unknown key `{key}` {place}"), suggest(key, known, &these_are))
+    Stumble {
+        what: format!("unknown key `{key}` {place}"),
+        mend: suggest(key, known, &these_are),
+        meant: nearest(key, known.iter().copied()),
+    }
 }
 
 /// serde's names for types, as an operator would call them.

@@ -107,7 +107,7 @@ impl Faults {
     /// All of them, in the order of the file.
     pub(crate) fn into_vec(self) -> Vec<Fault> {
         let mut found = self.found;
-        found.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        found.sort_by(|a, b| (&a.file, a.line, a.column, &a.what).cmp(&(&b.file, b.line, b.column, &b.what)));
         found.dedup();
         found
     }

@@ -30,8 +30,7 @@ pub(crate) trait Leaf: Sized {
 
     /// From a string.
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        let _ = text;
-        Err(Self::unexpected("text"))
+        Err(Self::unexpected(&format!("the text {text:?}")))
     }
 
     /// From an integer.

@@ -37,7 +37,7 @@ pub(crate) use node::Node;
 pub(crate) use overlay::Overlay;
 pub(crate) use read::{Document, file_text};
 pub(crate) use source::Source;
-pub(crate) use units::Bytes;
+pub(crate) use units::{Bytes, in_units};
 pub(crate) use word::Word;
 
 use serde_spanned::Spanned;

@@ -113,10 +113,10 @@ impl<'t> Document<'t> {
             let span = error.span().unwrap_or(0..0);
             let removed = prune::remove(&mut root, &span);
             let table = removed.as_ref().map(|removed| removed.table_name.as_str()).unwrap_or_default();
-            let (what, mend) = explain::structure(error.message(), table);
-            faults.at(&span, what, mend);
+            let stumble = explain::structure(error.message(), table);
+            faults.at(&span, stumble.what, stumble.mend);
             let removed = removed?;
-            faults.removed(&removed.table, &removed.key);
+            faults.removed(&removed.table, stumble.meant.unwrap_or(&removed.key));
         }
         None
     }

@@ -52,7 +52,7 @@ fn every_fault_is_told_at_once() {
             "5:9: `2` is no share: it must lie between 0 and 1",
             "6:1: unknown key `shaer` in [part]",
             "8:1: unknown key `x` in [[list]]",
-            "10:9: expected a share from 0 to 1, without quotes, found text",
+            "10:9: expected a share from 0 to 1, without quotes, found the text \"a\"",
         ]
     );
 }

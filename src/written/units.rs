@@ -35,6 +35,15 @@ impl Leaf for Duration {
     }
 }
 
+/// A duration as an operator would write it, in the largest unit that leaves no rest.
+pub(crate) fn in_units(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
+        .into_iter()
+        .find(|(_, unit)| millis > 0 && millis % unit == 0)
+        .map_or_else(|| format!("{millis}ms"), |(name, unit)| format!("{}{name}", millis / unit))
+}
+
 /// A size in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bytes(pub(crate) u64);

@@ -52,6 +52,8 @@ pub enum Ports {
     Usual,
     /// Free ones of the system's choice, so that two demos can run side by side.
     Free,
+    /// The usual ones, or free ones when one of these is taken.
+    UsualOrFree,
 }
 
 /// Why the simulator did not start or did not take an order.
@@ -123,9 +125,16 @@ impl Simulator {
     /// # Errors
     /// [`SimError::Port`] when one is taken.
     pub async fn start(ports: Ports) -> Result<Self, SimError> {
+        match (Self::open(ports).await, ports) {
+            (Err(SimError::Port { .. }), Ports::UsualOrFree) => Self::open(Ports::Free).await,
+            (opened, _) => opened,
+        }
+    }
+
+    async fn open(ports: Ports) -> Result<Self, SimError> {
         let mut cast = Vec::with_capacity(CAST.len());
         for (&(lookup, upstream, part, latency_ms), usual) in CAST.iter().zip(FIRST_PORT..) {
-            let port = if ports == Ports::Usual { usual } else { 0 };
+            let port = if ports == Ports::Free { 0 } else { usual };
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let conduct = Conduct { mode: Mode::Ok, latency_ms };
             let started = match part {

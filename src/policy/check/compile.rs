@@ -3,7 +3,7 @@
 use serde_spanned::Spanned;
 
 use super::Check;
-use crate::policy::expr::{CompileError, Place};
+use crate::policy::expr::{CompileError, Place, READING_NAMES};
 use crate::policy::secret::SecretError;
 use crate::policy::{Expr, Inputs, Secret, Template};
 use crate::written::Span;
@@ -36,6 +36,24 @@ impl Check<'_> {
     /// Compiles an expression.
     pub(super) fn expr(&mut self, source: &Spanned<String>, names: Vec<&str>) -> Option<Expr> {
         Expr::compile(source.get_ref(), &names).map_err(|error| self.not_compiled(&source.span(), error)).ok()
+    }
+
+    /// Compiles an expression over an answer. What another transport answers with is no name here.
+    pub(super) fn reading_expr(&mut self, source: &Spanned<String>, names: &[&str]) -> Option<Expr> {
+        let error = match Expr::compile(source.get_ref(), names) {
+            Ok(expr) => return Some(expr),
+            Err(error) => error,
+        };
+        let name = source.get_ref().get(error.at.clone()).unwrap_or_default();
+        let (what, mend) = if READING_NAMES.contains(&name) {
+            let there: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let mend = format!("there are {}", there.join(", "));
+            (format!("this type of upstream has no `{name}`"), mend)
+        } else {
+            (error.what, error.mend)
+        };
+        self.faults.within(&source.span(), error.at.start, what, mend);
+        None
     }
 
     /// Compiles a template.

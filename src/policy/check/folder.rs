@@ -11,6 +11,12 @@ use crate::policy::{Fault, Policy};
 /// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
 /// are not looked at.
 pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
+    read_dir_with(dir, &|text| text)
+}
+
+/// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own
+/// ports in. Lines must keep their numbers.
+pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut policies = Vec::new();
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -19,7 +25,7 @@ pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
             faults.push(fault);
             continue;
         }
-        match read_file(&path) {
+        match read_file(&path, change) {
             Ok(parsed) => policies.extend(parsed.enabled.then_some(parsed.policy)),
             Err(more) => faults.extend(more),
         }

@@ -34,7 +34,7 @@ use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
 
 pub(crate) use compile::secret_mend;
-pub use folder::read_dir;
+pub use folder::{read_dir, read_dir_with};
 
 /// A policy, and whether it is to be served.
 #[derive(Debug)]
@@ -48,13 +48,13 @@ struct Parsed {
 /// # Errors
 /// Every fault in it.
 pub fn read(path: &Path) -> Result<Policy, Vec<Fault>> {
-    read_file(path).map(|parsed| parsed.policy)
+    read_file(path, &|text| text).map(|parsed| parsed.policy)
 }
 
-fn read_file(path: &Path) -> Result<Parsed, Vec<Fault>> {
+fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, Vec<Fault>> {
     let name = folder::lookup_name(path).map_err(|fault| vec![fault])?;
     let text = file_text(path).map_err(|fault| vec![fault])?;
-    parse_text(&name, path, &text)
+    parse_text(&name, path, &change(text))
 }
 
 /// Reads a policy from its text. `path` is where it came from: faults name it, and files that the

@@ -26,7 +26,7 @@ impl Check<'_> {
         let when = self.required(when, &table, "when", has_when, "add the test, such as `when = \"status == 404\"`");
         let mend = "add what it means, such as `outcome = \"not_found\"`";
         let outcome = self.required(outcome, &table, "outcome", has_outcome, mend);
-        let when = when.and_then(|when| self.expr(&when, names.to_vec()));
+        let when = when.and_then(|when| self.reading_expr(&when, names));
         let outcome = outcome?.into_inner().0;
 
         if let Some(ttl) = ttl.as_ref().filter(|_| !outcome.is_answer()) {
@@ -63,7 +63,7 @@ impl Check<'_> {
         for (name, source) in file {
             self.field_name(&name, around.kind, &all);
             let source = self.faults.value(Some(source));
-            let expr = source.and_then(|source| self.expr(&source, names.to_vec()));
+            let expr = source.and_then(|source| self.reading_expr(&source, names));
             fields.extend(expr.map(|expr| (name.into_inner(), expr)));
         }
         fields

@@ -7,7 +7,7 @@ use serde_spanned::Spanned;
 use super::Check;
 use crate::policy::file::{BreakerFile, BudgetFile, CacheFile, HedgeAfter, OrderWord};
 use crate::policy::{BreakerRules, Budget, CacheRules, Order};
-use crate::written::{Bytes, Field, Ratio, Span};
+use crate::written::{Bytes, Field, Ratio, Span, in_units};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -87,11 +87,11 @@ impl Check<'_> {
 
     /// `[cache]`
     pub(super) fn cache(&mut self, file: CacheFile) -> CacheRules {
-        let found = self.given(file.found, HOUR);
+        let ceiling = self.given(file.ceiling, 30 * DAY);
+        let found = self.given(file.found, HOUR.min(ceiling.value));
         let partial = self.given(file.partial, (10 * MINUTE).min(found.value));
         let not_found = self.given(file.not_found, (5 * MINUTE).min(found.value));
-        let invalid_number = self.given(file.invalid_number, DAY);
-        let ceiling = self.given(file.ceiling, 30 * DAY);
+        let invalid_number = self.given(file.invalid_number, DAY.min(ceiling.value));
         let stale = self.given(file.stale, DAY.min(ceiling.value));
         let revalidate = self.given(file.revalidate, Duration::ZERO);
         let max_ttl = self.given(file.max_ttl, DAY);
@@ -147,7 +147,7 @@ impl Check<'_> {
     /// A duration that was written must not exceed another one.
     fn not_longer(&mut self, name: &str, given: &Given, bound_name: &str, bound: Duration, why: &str) {
         if let Some(span) = given.span.as_ref().filter(|_| given.value > bound) {
-            let what = format!("`{name}` is longer than `{bound_name}`, which is {bound:?}: {why}");
+            let what = format!("`{name}` is longer than `{bound_name}`, which is {}: {why}", in_units(bound));
             self.faults.at(span, what, format!("lower `{name}`, or raise `{bound_name}`"));
         }
     }
@@ -167,7 +167,7 @@ impl Check<'_> {
             if let (None, Some(span)) = (&open.span, &open_max.span) {
                 self.faults.at(
                     span,
-                    format!("`open_max` is shorter than `open`, which is {:?}", open.value),
+                    format!("`open_max` is shorter than `open`, which is {}", in_units(open.value)),
                     "raise `open_max`, or set `open`",
                 );
             }

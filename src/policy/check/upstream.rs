@@ -7,6 +7,7 @@ use serde_spanned::Spanned;
 use super::Check;
 use super::compile::Names;
 use super::parts::is_plain;
+use crate::policy::expr::READING_NAMES;
 use crate::policy::file::{FormatWord, RateFile, TransportWord, UpstreamFile};
 use crate::policy::kind::Kind;
 use crate::policy::{Budget, Format, Rate, UpstreamPolicy};
@@ -69,7 +70,7 @@ impl Check<'_> {
         if let Some(transport) = transport {
             self.foreign_keys(&file, transport);
         }
-        let names = around.names.reading(transport.map_or(&[], reading_names));
+        let names = around.names.reading(transport.map_or(&READING_NAMES, reading_names));
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
@@ -167,7 +168,7 @@ impl Check<'_> {
         for (key, owner, span) in keys_of_transports(file) {
             if let (true, Some(span)) = (owner != transport, span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
-                self.faults.at(&span, what, format!("take it out; it belongs to `type = \"{}\"`", owner.as_str()));
+                self.faults.at(&span, what, format!("take it out: it belongs to `type = \"{}\"`", owner.as_str()));
             }
         }
     }

@@ -12,6 +12,7 @@
 
 mod check;
 mod environment;
+mod known;
 mod place;
 mod scope;
 #[cfg(test)]

@@ -205,8 +205,8 @@ impl Leaf for CountryCode {
     const EXAMPLE: &'static str = "\"US\"";
 
     fn from_text(text: &str) -> Result<Self, Wrong> {
-        Country::from_code(text).map(Self).ok_or_else(|| {
-            let codes: Vec<&str> = Country::codes().collect();
+        Country::from_iso(text).map(Self).ok_or_else(|| {
+            let codes: Vec<&str> = Country::all_iso().collect();
             Wrong::new(
                 format!("the numbers of `{text}` are not known"),
                 format!("write a country's two capital letters (ISO 3166); known are {}", codes.join(", ")),

@@ -1,7 +1,7 @@
 //! The filters of the policy language, beside those that come with Jinja.
 //!
-//! [`numbers`] speaks of telephone numbers, [`text`] of strings, [`types`] of what vendors call true, five
-//! or a code, [`patterns`] of regular expressions. All are lenient with what is not there: undefined
+//! `numbers` speaks of telephone numbers, `text` of strings, `types` of what vendors call true, five
+//! or a code, `patterns` of regular expressions. All are lenient with what is not there: undefined
 //! and null go through as undefined, so that `body.lrn | e164_plus or key` needs no test before it.
 
 mod numbers;

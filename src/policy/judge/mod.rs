@@ -1,8 +1,8 @@
 //! From what an upstream said to what it means: the ordered rules, and the tail behind them.
 //!
 //! The operator's rules come first, in order, and the first that holds decides. A rule that does not run
-//! (an expression over a body that did not decode, say) does not hold. Behind them stands [`tail`], which
-//! knows what the transport's own codes usually mean. Only then is a record made ([`record`]), for an
+//! (an expression over a body that did not decode, say) does not hold. Behind them stands `tail`, which
+//! knows what the transport's own codes usually mean. Only then is a record made (`record`), for an
 //! outcome that has one: an answer in which none of the policy's fields is to be found is `not_found`.
 //!
 //! All this happens before the cache and the breaker see the answer: a vendor's status code alone never decides.

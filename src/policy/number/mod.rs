@@ -2,7 +2,7 @@
 //!
 //! [`parse`] brings what a SIP message, a script or a person writes into the one form that keys and
 //! records have: `+` and 8 to 15 digits (E.164). It is on the way of every hit: one pass over the
-//! bytes, no allocation. [`plan`] holds what is known of countries.
+//! bytes, no allocation. `plan` holds what is known of countries.
 
 mod plan;
 #[cfg(test)]
