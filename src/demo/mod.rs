@@ -16,20 +16,21 @@
 //!
 //! Deliberately absent: any look inside the proxy. What the picture shows is what its callers got.
 
-mod calls;
-mod client;
-mod flags;
-mod numbers;
-mod opening;
-pub mod picture;
-pub mod policies;
-mod promise;
-mod scene;
-pub mod seed;
-mod tally;
 pub mod vendors;
 pub mod world;
 pub mod zone;
+pub mod seed;
+pub mod policies;
+
+mod client;
+mod numbers;
+mod calls;
+mod tally;
+mod flags;
+mod promise;
+mod scene;
+mod opening;
+pub mod picture;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
