@@ -15,22 +15,22 @@
 //! Beside the way, never awaited by a call: [`events`], [`telemetry`], [`admin`].
 //! Around it: [`config`], [`app`] which wires it all, [`demo`], [`cli`].
 
-pub mod answer;
 pub mod deadline;
+pub mod answer;
 pub(crate) mod written;
 
-pub mod cache;
 pub mod front;
-pub mod health;
-pub mod lookup;
 pub mod policy;
+pub mod lookup;
+pub mod cache;
 pub mod upstream;
+pub mod health;
 
-pub mod admin;
 pub mod events;
 pub mod telemetry;
+pub mod admin;
 
-pub mod app;
-pub mod cli;
 pub mod config;
+pub mod app;
 pub mod demo;
+pub mod cli;
