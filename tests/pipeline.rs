@@ -123,7 +123,10 @@ async fn a_late_answer_is_kept() {
 #[tokio::test]
 async fn a_stale_record_is_there_within_two_milliseconds_once_the_breaker_is_open() {
     let vendor = vendor(Mode::OK).await;
-    let policy = lrn(&[&vendor], &format!("[cache]\nfound = \"100ms\"\njitter = 0.0\nstale = \"1h\"\nmin_ttl = \"1ms\"\n{PLAIN}"));
+    let policy = lrn(
+        &[&vendor],
+        &format!("[cache]\nfound = \"100ms\"\njitter = 0.0\nstale = \"1h\"\nmin_ttl = \"1ms\"\n{PLAIN}"),
+    );
     let desk = Desk::new(&[("lrn", &policy)]);
     let lookup = desk.lookup("lrn");
     ask(&lookup, "3035550123", 500).await;
@@ -249,7 +252,8 @@ async fn money_used_up_turns_the_flag_and_its_hold_ends_by_itself() {
 #[tokio::test]
 async fn when_nothing_answers_the_policys_own_record_does() {
     let vendor = vendor(Mode::Refuse).await;
-    let policy = lrn(&[&vendor], &format!("[fallback]\nrecord = {{ lrn = \"{{{{ key }}}}\", ported = false }}\n{PLAIN}"));
+    let policy =
+        lrn(&[&vendor], &format!("[fallback]\nrecord = {{ lrn = \"{{{{ key }}}}\", ported = false }}\n{PLAIN}"));
     let desk = Desk::new(&[("lrn", &policy)]);
     let answer = ask(&desk.lookup("lrn"), "3035550123", 50).await;
     assert_eq!((answer.outcome, answer.source), (Outcome::Fallback, Source::Fallback));
@@ -259,7 +263,10 @@ async fn when_nothing_answers_the_policys_own_record_does() {
 #[tokio::test]
 async fn a_no_is_kept_for_its_own_time() {
     let vendor = vendor(Mode::Answer(404, "application/json", b"{}".to_vec())).await;
-    let policy = lrn(&[&vendor], &format!("[cache]\nfound = \"1h\"\nnot_found = \"1500ms\"\njitter = 0.0\nmin_ttl = \"1ms\"\n{PLAIN}"));
+    let policy = lrn(
+        &[&vendor],
+        &format!("[cache]\nfound = \"1h\"\nnot_found = \"1500ms\"\njitter = 0.0\nmin_ttl = \"1ms\"\n{PLAIN}"),
+    );
     let desk = Desk::new(&[("lrn", &policy)]);
     let lookup = desk.lookup("lrn");
     for _ in 0..10 {

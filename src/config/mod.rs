@@ -8,12 +8,12 @@
 //! `[shared]` and `[events]` are read and checked here in full, and nothing more: what runs behind
 //! them takes their types from this page.
 
-mod check;
-mod environment;
-mod events;
-mod file;
-mod listen;
 mod load;
+mod environment;
+mod file;
+mod check;
+mod listen;
+mod events;
 
 #[cfg(test)]
 mod tests;

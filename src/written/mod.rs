@@ -15,19 +15,19 @@
 //! Every field of a mirror type is optional: whether something may be left out is for step 4, which
 //! can say what to write instead.
 
-mod explain;
-mod faults;
-mod leaf;
-mod list;
-mod near;
-mod node;
+mod source;
+mod read;
 mod overlay;
 mod prune;
-mod quoting;
-mod read;
-mod source;
-mod units;
+mod explain;
+mod leaf;
+mod list;
 mod word;
+mod units;
+mod node;
+mod faults;
+mod quoting;
+mod near;
 
 pub(crate) use faults::{Faults, Span};
 pub(crate) use leaf::{Leaf, Ratio, Written, Wrong};

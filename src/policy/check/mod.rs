@@ -6,19 +6,19 @@
 //! is put together. A part that is wrong stands in as its default meanwhile, so that one fault does not
 //! make others.
 
-mod auth;
-mod compile;
-mod digest;
-mod dns;
 mod folder;
-mod http;
 mod inputs;
-mod parts;
-mod record;
-mod rules;
-mod sql;
 mod times;
 mod upstream;
+mod rules;
+mod http;
+mod auth;
+mod dns;
+mod sql;
+mod record;
+mod compile;
+mod parts;
+mod digest;
 
 #[cfg(test)]
 mod tests;
