@@ -17,10 +17,7 @@
 
 pub mod deadline;
 pub mod answer;
-<<<<<<< HEAD
-=======
 pub(crate) mod written;
->>>>>>> wt-config
 
 pub mod front;
 pub mod policy;
@@ -33,10 +30,6 @@ pub mod events;
 pub mod telemetry;
 pub mod admin;
 
-<<<<<<< HEAD
-pub(crate) mod written;
-=======
->>>>>>> wt-config
 pub mod config;
 pub mod app;
 pub mod demo;
