@@ -236,6 +236,7 @@ fn line(snapshot: &Snapshot) -> String {
         let _ = write!(text, " {}={flag} {}/s p99 {} ms", asked.lookup, counts.all(), millis(row.recent.p99));
         for (word, ending) in [
             ("hit", Ending::Hit),
+            ("fetched", Ending::Fetched),
             ("stale", Ending::Stale),
             ("fallback", Ending::Fallback),
             ("without", Ending::Without),
