@@ -1,6 +1,8 @@
 //! The promise of `dipcache check`: every fault of a config or policy at once, each with file, line,
 //! column, what is wrong and how to mend it.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, and not their helpers beside them")]
+
 use std::fs;
 use std::path::Path;
 

@@ -29,13 +29,14 @@ fn opening(raw: &str) -> (usize, bool) {
 /// The raw offset of the text's byte `offset`, in text with escapes.
 fn skip_escaped(raw: &str, offset: usize) -> usize {
     let (mut read, mut decoded) = (0, 0);
-    while decoded < offset && read < raw.len() {
-        let rest = &raw[read..];
+    while decoded < offset {
+        // A broken escape may claim more than there is; then this is as near as it gets.
+        let Some(rest) = raw.get(read..).filter(|rest| !rest.is_empty()) else { break };
         let (raw_length, text_length) = if rest.starts_with('\\') { escape(rest) } else { plain(rest) };
         read += raw_length;
         decoded += text_length;
     }
-    read
+    read.min(raw.len())
 }
 
 /// One plain character's length, raw and as text.

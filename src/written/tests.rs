@@ -31,7 +31,9 @@ fn read(text: &str) -> (Option<Top>, Vec<String>) {
     let top =
         Document::parse(text, &mut faults).and_then(|document| document.read::<Top>(&mut faults)).map(|mut top| {
             faults.value(top.time.take());
-            top.part.iter_mut().chain(&mut top.list).for_each(|part| drop(faults.value(part.share.take())));
+            top.part.iter_mut().chain(&mut top.list).for_each(|part| {
+                faults.value(part.share.take());
+            });
             top
         });
     let shown = faults.into_vec().into_iter().map(|fault| format!("{}:{}: {}", fault.line, fault.column, fault.what));
@@ -98,6 +100,7 @@ fn an_offset_in_a_text_is_found_past_quotes_and_escapes() {
     assert_eq!(place("\"\"\"a\\\n   b\"\"\"", 1), 4);
     assert_eq!(place("\"\"\"a\\\n   b\"\"\"", 2), 10);
     assert_eq!(place("bare", 2), 2);
+    assert_eq!(place("\"\\u€€\"", 9), 7, "a broken escape ends within a character");
     assert_eq!(place("\"a\"", 99), 3);
 }
 

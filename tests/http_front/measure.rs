@@ -1,8 +1,9 @@
 //! Not a test: the front before one prepared record, to be measured with a load generator.
 //!
 //! `cargo test --release --test http_front -- --ignored --nocapture serve_for_measurement` prints its
-//! process id and two addresses, one a lane, and serves for a minute. The CPU time of a run is the
-//! difference of `/proc/PID/stat` before and after it.
+//! process id and two addresses, one a lane, and serves for a minute (`SECONDS_TO_SERVE`) with two workers
+//! (`WORKERS`; 0 is a runtime without any). The CPU time of a run is the difference of `/proc/PID/stat`
+//! before and after it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,9 +68,22 @@ impl Line for Prepared {
     fn answered(&self, _: Front, _: &Answer, _: Duration) {}
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
 #[ignore = "for measuring by hand"]
-async fn serve_for_measurement() {
+fn serve_for_measurement() {
+    use tokio::runtime::Builder;
+    let runtime = match from_environment("WORKERS", 2) {
+        0 => Builder::new_current_thread().enable_all().build(),
+        workers => Builder::new_multi_thread().worker_threads(workers as usize).enable_all().build(),
+    };
+    runtime.unwrap().block_on(serve_both_lanes());
+}
+
+async fn serve_both_lanes() {
     let mut answer = Answer::empty(Outcome::Found, Source::Local);
     (answer.ttl, answer.age) = (3600, Duration::from_secs(12));
     answer.record = Some(Record::from_json(format!(r#"{{"lrn":"13035550123","pad":"{}"}}"#, "x".repeat(89))));
@@ -81,6 +95,5 @@ async fn serve_for_measurement() {
         let settings = Settings { plain_lane, ..Settings::default() };
         tokio::spawn(http::serve(vec![listener], desk.clone(), settings, Drain::default()));
     }
-    let seconds = std::env::var("SECONDS_TO_SERVE").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    tokio::time::sleep(Duration::from_secs(from_environment("SECONDS_TO_SERVE", 60))).await;
 }

@@ -32,6 +32,9 @@ impl Check<'_> {
         let headers = self.headers(file.headers, around);
         let content_type = self.faults.value(file.content_type);
         let has_body = file.body.is_some();
+        if let Some(content_type) = content_type.as_ref().filter(|_| !has_body) {
+            self.faults.at(&content_type.span(), "`content_type` without a `body`", "add the `body`, or take it out");
+        }
         let body = file.body.and_then(|body| self.body(body, content_type, around));
         let method = self.method(method, has_body);
         let auth = file.auth.map_or(Some(Auth::None), |auth| self.auth(auth));
@@ -148,13 +151,18 @@ impl Check<'_> {
                 self.template(&text, around.names.question(), Place::Json).is_some()
             }
             Node::Fixed(_) => true,
-            Node::List(list) => {
-                list.iter().fold(true, |sound, node| self.json_leaves(&node.span(), node.get_ref(), around) && sound)
-            }
-            Node::Table(table) => {
-                table.values().fold(true, |sound, node| self.json_leaves(&node.span(), node.get_ref(), around) && sound)
-            }
+            // Every one is looked at, whatever became of the one before.
+            Node::List(list) => self.all_json_leaves(list.iter(), around),
+            Node::Table(table) => self.all_json_leaves(table.values(), around),
         }
+    }
+
+    fn all_json_leaves<'n>(&mut self, nodes: impl Iterator<Item = &'n Spanned<Node>>, around: &Around<'_>) -> bool {
+        let mut sound = true;
+        for node in nodes {
+            sound &= self.json_leaves(&node.span(), node.get_ref(), around);
+        }
+        sound
     }
 
     /// The CA file, looked up beside the policy. Its content counts for the fingerprint.

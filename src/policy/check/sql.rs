@@ -152,10 +152,10 @@ fn scan(query: &str) -> Scan {
             '\'' | '"' | '`' => rest[1..].find(c).map_or(rest.len(), |end| end + 2),
             '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
             '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
-            ':' if rest.starts_with("::") => 2,
+            ':' if rest.starts_with("::") || rest.starts_with(":=") => 2,
             ':' => {
                 let name = word(&rest[1..]);
-                if !name.is_empty() {
+                if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
                     scan.parameters.push((name.to_owned(), at));
                 }
                 1 + name.len()
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn parameters_are_found_outside_quotes_comments_and_casts() {
-        let query = "select ':no', a::text /* :no */ from t -- :no\n where k = :key and \"x:no\" = :ani";
+        let query = "select ':no', l[1:2], a::text /* :no */ from t -- :no\n where k = :key and \"x:no\" = :ani";
         let found: Vec<_> = scan(query).parameters.into_iter().map(|(name, at)| (name, &query[at..=at])).collect();
         assert_eq!(found, [("key".to_owned(), ":"), ("ani".to_owned(), ":")]);
     }
