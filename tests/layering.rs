@@ -44,6 +44,11 @@ impl Source {
         self.place.split('/').next().unwrap_or_default()
     }
 
+    /// How it names this crate: a program's main file stands outside of it.
+    fn root(&self) -> &'static str {
+        if self.module() == "main" { "dipcache::" } else { "crate::" }
+    }
+
     fn is_in(&self, folder: &str) -> bool {
         self.place.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
@@ -58,7 +63,7 @@ fn imports_point_down_the_way() {
             continue;
         };
         for (number, line) in &source.lines {
-            for target in imported_modules(line) {
+            for target in imported_modules(line, source.root()) {
                 if rank(&target).is_none_or(|rank| rank > own) {
                     wrong.push(format!("src/{}.rs:{number}: `{}` imports `{target}`", source.place, source.module()));
                 }
@@ -88,11 +93,11 @@ fn libraries_stay_where_they_are_hidden() {
 
 #[test]
 fn every_import_form_is_seen() {
-    assert_eq!(imported_modules("use crate::lookup::Lookups;"), ["lookup"]);
-    assert_eq!(imported_modules("    let now = crate::deadline::now();"), ["deadline"]);
-    assert_eq!(imported_modules("use crate::{answer::Answer, front::Front};"), ["{"]);
-    assert_eq!(imported_modules("use dipcache::cli::Cli;"), ["cli"]);
-    assert!(imported_modules("use moka::sync::Cache;").is_empty());
+    assert_eq!(imported_modules("use crate::lookup::Lookups;", "crate::"), ["lookup"]);
+    assert_eq!(imported_modules("    let now = crate::deadline::now();", "crate::"), ["deadline"]);
+    assert_eq!(imported_modules("use crate::{answer::Answer, front::Front};", "crate::"), ["{"]);
+    assert_eq!(imported_modules("use dipcache::cli::Cli;", "dipcache::"), ["cli"]);
+    assert!(imported_modules("use moka::sync::Cache;", "crate::").is_empty());
     assert!(names_library("    pool: sqlx::SqlitePool,", "sqlx"));
     assert!(!names_library("    my_sqlx::x", "sqlx"));
 }
@@ -103,17 +108,15 @@ fn rank(module: &str) -> Option<usize> {
 
 /// The top modules of this crate that a line names, whether in a `use` or in a path. A list in braces right
 /// behind the root could run over many lines: it comes out as the module `{`, which has no place.
-fn imported_modules(line: &str) -> Vec<String> {
+fn imported_modules(line: &str, root: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for root in ["crate::", "dipcache::"] {
-        for (at, _) in line.match_indices(root) {
-            let joined = line[..at].chars().next_back().is_some_and(|before| before.is_alphanumeric() || before == '_');
-            let rest = &line[at + root.len()..];
-            match (joined, rest.starts_with('{')) {
-                (true, _) => {}
-                (false, true) => found.push("{".to_owned()),
-                (false, false) => found.push(first_word(rest)),
-            }
+    for (at, _) in line.match_indices(root) {
+        let joined = line[..at].chars().next_back().is_some_and(|before| before.is_alphanumeric() || before == '_');
+        let rest = &line[at + root.len()..];
+        match (joined, rest.starts_with('{')) {
+            (true, _) => {}
+            (false, true) => found.push("{".to_owned()),
+            (false, false) => found.push(first_word(rest)),
         }
     }
     found

@@ -125,9 +125,13 @@ impl Camera {
     /// Until standard output is gone; a bounded scene goes on in the dark, for its verdict.
     async fn film(&self, picture: &mut Picture, once: bool) {
         let mut ticks = tokio::time::interval(picture.interval());
+        let mut told = self.told.clone();
         loop {
-            ticks.tick().await;
-            if picture.show(&self.snapshot()).is_err() {
+            let shown = tokio::select! {
+                _ = ticks.tick() => picture.show(&self.snapshot()),
+                Ok(()) = told.changed() => picture.tell(&self.snapshot()),
+            };
+            if shown.is_err() {
                 break;
             }
         }

@@ -14,17 +14,20 @@ pub fn text(options: &DemoOptions) -> String {
         .into_iter()
         .map(|((lookup, upstream), address)| format!("{lookup}/{upstream} {address}"))
         .collect();
+    let (http, admin) = (format!("http://{http}"), format!("http://{admin}"));
+    let width = http.len().max(admin.len());
     format!(
-        "dipcache demo: the proxy, its vendors and {RATE} calls a second, in one process on loopback. Nothing leaves this machine.
+        "dipcache demo: the proxy, its vendors and {RATE} calls a second, in one process on loopback.
 
-  lookups    http://{http}     curl -i http://{http}/v1/lookup/cnam/{SAMPLE}
-  flags                              curl http://{http}/v1/health
-  admin      http://{admin}     curl http://{admin}/metrics
+  lookups    {http:width$}   curl -i {http}/v1/lookup/cnam/{SAMPLE}
+  flags      {http:width$}   curl {http}/v1/health
+  admin      {admin:width$}   curl {admin}/metrics
   upstreams  {}
 
 Break one yourself (modes: ok slow hang reset error garbage refuse); Ctrl-C ends the demo:
-             curl -X PUT http://{admin}/v1/sim/lrn/vendor-a -d '{{\"mode\":\"hang\"}}'",
-        upstreams.join(", ")
+             curl -X PUT {admin}/v1/sim/lrn/vendor-a -d '{{\"mode\":\"hang\"}}'
+",
+        upstreams.join("\n             ")
     )
 }
 

@@ -36,8 +36,6 @@ pub struct Picture {
     paint: Paint,
     /// Lines of the table that is on the terminal now.
     drawn: usize,
-    /// The sentence that was last written into the pipe.
-    told: String,
 }
 
 impl Picture {
@@ -45,7 +43,7 @@ impl Picture {
     pub fn on_stdout() -> Self {
         let terminal = io::stdout().is_terminal();
         let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { terminal, paint: Paint(color), drawn: 0, told: String::new() }
+        Self { terminal, paint: Paint(color), drawn: 0 }
     }
 
     /// How often it is worth showing.
@@ -58,8 +56,16 @@ impl Picture {
     /// # Errors
     /// When standard output is gone, as behind `| head`.
     pub fn show(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        let text = if self.terminal { self.redrawn(snapshot) } else { self.told(snapshot) };
+        let text = if self.terminal { self.redrawn(snapshot) } else { format!("{}\n", line(snapshot)) };
         write_out(&text)
+    }
+
+    /// Tells at once that something happened: in the table, or as a line of its own.
+    ///
+    /// # Errors
+    /// As [`Picture::show`].
+    pub fn tell(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        if self.terminal { self.show(snapshot) } else { write_out(&format!("-- {}\n", snapshot.narration)) }
     }
 
     /// Writes plain lines below whatever is there.
@@ -84,16 +90,6 @@ impl Picture {
         }
         text.push_str("\x1b[J\x1b[?7h");
         self.drawn = lines.len();
-        text
-    }
-
-    fn told(&mut self, snapshot: &Snapshot) -> String {
-        let mut text = String::new();
-        if self.told != snapshot.narration {
-            self.told.clone_from(&snapshot.narration);
-            let _ = writeln!(text, "-- {}", snapshot.narration);
-        }
-        let _ = writeln!(text, "{}", line(snapshot));
         text
     }
 }
@@ -236,6 +232,7 @@ fn line(snapshot: &Snapshot) -> String {
         let _ = write!(text, " {}={flag} {}/s p99 {} ms", asked.lookup, counts.all(), millis(row.recent.p99));
         for (word, ending) in [
             ("hit", Ending::Hit),
+            ("fetched", Ending::Fetched),
             ("stale", Ending::Stale),
             ("fallback", Ending::Fallback),
             ("without", Ending::Without),
@@ -313,19 +310,16 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_gets_plain_lines_and_each_sentence_once() {
-        let mut picture = Picture { terminal: false, paint: Paint(false), drawn: 0, told: String::new() };
-        let first = picture.told(&snapshot());
-        assert!(first.starts_with("-- cnam is ill. Calls go on\n  12 s  account=1 0/s"), "{first}");
-        assert!(first.contains("cnam=0 4/s p99 120.0 ms stale 75% without 25%;"), "{first}");
-        let second = picture.told(&snapshot());
-        assert_eq!(second.lines().count(), 1);
-        assert!(!second.contains('\x1b'));
+    fn a_pipe_gets_one_plain_line() {
+        let line = line(&snapshot());
+        assert!(line.starts_with("  12 s  account=1 0/s"), "{line}");
+        assert!(line.contains("cnam=0 4/s p99 120.0 ms stale 75% without 25%;"), "{line}");
+        assert!(!line.contains(['\x1b', '\n']));
     }
 
     #[test]
     fn a_terminal_is_drawn_over() {
-        let mut picture = Picture { terminal: true, paint: Paint(true), drawn: 0, told: String::new() };
+        let mut picture = Picture { terminal: true, paint: Paint(true), drawn: 0 };
         let lines = table(&snapshot(), Paint(true)).len();
         assert!(!picture.redrawn(&snapshot()).contains("A\r"));
         assert!(picture.redrawn(&snapshot()).starts_with(&format!("\x1b[?7l\x1b[{lines}A\r\x1b[K")));
