@@ -90,7 +90,7 @@ const fn mysql(number: u16) -> FailureKind {
         // too many connections, user limits, shutdown and killed connections
         1040 | 1203 | 1226 | 1053 | 1077 | 1079 | 1927 => FailureKind::Connect,
         // syntax, unknown tables and columns, rights, writes in a read-only session, values that do not fit
-        1044..=1065 | 1142..=1146 | 1290 | 1305 | 1366 | 1370 | 1792 => FailureKind::Policy,
+        1044..=1065 | 1142..=1146 | 1267 | 1271 | 1290 | 1305 | 1366 | 1370 | 1792 => FailureKind::Policy,
         _ => FailureKind::Protocol,
     }
 }
