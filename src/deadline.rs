@@ -14,6 +14,11 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// This moment on the calendar, for dates that a remote has written. Never measure with it: it jumps.
+pub fn wall_clock() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 /// The moment after which nobody waits any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
@@ -53,4 +58,19 @@ impl Deadline {
     pub async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout_at(self.0, work).await.ok()
     }
+}
+
+/// Milliseconds since this process first looked at its clock: what a cache entry is stamped with,
+/// in a third of the bytes of an [`Instant`]. It never goes back and no change of the wall clock moves it.
+#[inline]
+pub fn tick() -> u64 {
+    tick_at(now())
+}
+
+/// The tick of a moment.
+#[inline]
+pub fn tick_at(moment: Instant) -> u64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    // A u64 of milliseconds lasts for half a billion years.
+    moment.saturating_duration_since(*START.get_or_init(now)).as_millis() as u64
 }

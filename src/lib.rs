@@ -4,6 +4,7 @@
 //! The modules stand in the order in which a dip travels:
 //!
 //! - [`deadline`], [`answer`]: the words everybody uses.
+//! - `written`: what an operator typed, with the place of every word. Policies and config stand on it.
 //! - [`front`]: bytes in, a question; an answer, bytes out. One module a protocol.
 //! - [`policy`]: what the operator wrote: which questions there are and what an answer means.
 //! - [`lookup`]: the pipeline. Read this first: one dip from question to answer.
@@ -28,6 +29,7 @@ pub mod events;
 pub mod telemetry;
 pub mod admin;
 
+pub(crate) mod written;
 pub mod config;
 pub mod app;
 pub mod demo;

@@ -1,1 +1,11 @@
-//! To come.
+//! What is already known.
+//!
+//! [`Entry`] is an answer as it is kept; [`local::LocalCache`] holds entries in this process. Freshness
+//! is ours and not the cache library's: an entry carries its own times, so that one past its life is
+//! still there to be served while its upstream is sick, and the library has only to bound the size.
+
+pub mod entry;
+pub mod local;
+
+pub use entry::Entry;
+pub use local::LocalCache;

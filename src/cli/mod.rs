@@ -1,1 +1,165 @@
-//! To come.
+//! The command line: what an operator types. Exit codes: 0 done, 1 it could not, 2 wrong usage.
+
+mod check;
+mod client;
+mod demo;
+mod serve;
+mod status;
+mod try_dip;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A caching proxy for the questions a phone call must ask before it can be set up.
+///
+/// It answers within milliseconds, from a cache, from a vendor or from what is left, whatever happens behind it.
+#[derive(Debug, Parser)]
+#[command(name = "dipcache", version, after_help = "Try it: `dipcache demo`. Then write a policy, `dipcache check`, and `dipcache serve`.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy in the foreground; SIGTERM drains, SIGHUP reloads
+    #[command(after_help = "Example: dipcache serve -c /etc/dipcache/dipcache.toml")]
+    Serve(WhichConfig),
+    /// Run the proxy with simulated vendors and synthetic calls, all in one process on loopback
+    #[command(after_help = "Example: dipcache demo --once     # a bounded scene; exits 1 when a promise broke")]
+    Demo {
+        /// Run one bounded scene and check its promises
+        #[arg(long)]
+        once: bool,
+    },
+    /// Load config and policies and print every error with its place and its remedy
+    #[command(after_help = "Example: dipcache check -c config/dipcache.toml && systemctl reload dipcache")]
+    Check {
+        #[command(flatten)]
+        config: WhichConfig,
+        /// Print the faults as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make one dip outside the caches and show the request, the rule that fired and the record
+    #[command(after_help = "Example: dipcache try lrn 13035550123 ani=12025550123")]
+    Try {
+        #[command(flatten)]
+        config: WhichConfig,
+        /// The lookup's name
+        lookup: String,
+        /// The key, as a routing script would send it
+        key: String,
+        /// Further inputs
+        #[arg(value_name = "NAME=VALUE")]
+        inputs: Vec<String>,
+        /// Ask only the upstream of this name
+        #[arg(long)]
+        upstream: Option<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the running proxy
+    #[command(after_help = "Example: dipcache lookup lrn 13035550123 --explain")]
+    Lookup {
+        #[command(flatten)]
+        config: WhichConfig,
+        /// The lookup's name
+        lookup: String,
+        /// The key
+        key: String,
+        /// Further inputs
+        #[arg(value_name = "NAME=VALUE")]
+        inputs: Vec<String>,
+        /// Show where the answer came from
+        #[arg(long)]
+        explain: bool,
+        /// Print answer and provenance as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show lookups, upstreams, health, hit ratio, p50 and p99 of the running proxy
+    #[command(after_help = "Example: dipcache status --watch")]
+    Status {
+        #[command(flatten)]
+        config: WhichConfig,
+        /// Draw again every second
+        #[arg(long)]
+        watch: bool,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a lookup's flag, or lay a hand on it
+    #[command(after_help = "Example: dipcache health cnam down     # until `dipcache health cnam auto`")]
+    Health {
+        #[command(flatten)]
+        config: WhichConfig,
+        /// The lookup's name
+        lookup: String,
+        /// up, down or auto
+        #[arg(value_parser = ["up", "down", "auto"])]
+        hand: Option<String>,
+    },
+    /// Drop a lookup's entries from the running proxy's cache
+    #[command(after_help = "Example: dipcache flush account 4711")]
+    Flush {
+        #[command(flatten)]
+        config: WhichConfig,
+        /// The lookup's name
+        lookup: String,
+        /// Only this key
+        key: Option<String>,
+    },
+}
+
+/// Which config file a command reads.
+#[derive(Debug, clap::Args)]
+struct WhichConfig {
+    /// The config file; without it `config/dipcache.toml`, else the built-in defaults
+    #[arg(short, long, value_name = "FILE", env = "DIPCACHE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Runs what was typed.
+pub fn main() -> ExitCode {
+    // clap exits with 2 on wrong usage by itself.
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Serve(which) => serve::run(which.config.as_deref()),
+        Command::Demo { once } => demo::run(once),
+        Command::Check { config, json } => check::run(config.config.as_deref(), json),
+        Command::Try { config, lookup, key, inputs, upstream, json } => {
+            try_dip::run(config.config.as_deref(), &try_dip::Ask { lookup, key, inputs, upstream, json })
+        }
+        Command::Lookup { config, lookup, key, inputs, explain, json } => {
+            client::lookup(config.config.as_deref(), &lookup, &key, &inputs, explain, json)
+        }
+        Command::Status { config, watch, json } => status::run(config.config.as_deref(), watch, json),
+        Command::Health { config, lookup, hand } => client::health(config.config.as_deref(), &lookup, hand.as_deref()),
+        Command::Flush { config, lookup, key } => client::flush(config.config.as_deref(), &lookup, key.as_deref()),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dipcache: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The runtime that every command but `check` needs.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Splits `name=value`.
+fn pairs(inputs: &[String]) -> anyhow::Result<Vec<(&str, &str)>> {
+    inputs
+        .iter()
+        .map(|input| input.split_once('=').ok_or_else(|| anyhow::anyhow!("`{input}` is not of the form name=value")))
+        .collect()
+}

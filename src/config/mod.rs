@@ -1,1 +1,137 @@
-//! To come.
+//! The main config: where dipcache listens, who it is, where its policies are.
+//!
+//! As with policies there are two forms. `file` mirrors the TOML and never leaves this folder; this
+//! page is what the rest of dipcache sees, and cannot be wrong. [`load`] goes from one to the other:
+//! the file (or the embedded default) is parsed, the environment lays its values over it
+//! (`environment`), and `check` reports every fault at once.
+//!
+//! `[shared]` and `[events]` are read and checked here in full, and nothing more: what runs behind
+//! them takes their types from this page.
+
+mod check;
+mod environment;
+mod events;
+mod file;
+mod listen;
+mod load;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::policy::Secret;
+
+pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
+pub use load::{EMBEDDED, check_all, load, load_text, load_with};
+
+/// Everything that is set for the process as a whole.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from; `None` for the embedded default.
+    pub file: Option<PathBuf>,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Who this node is.
+    pub node: Node,
+    /// The folder of policies.
+    pub policies: PathBuf,
+    /// The cache shared with other nodes; `None` for a machine on its own.
+    pub shared: Option<Shared>,
+    /// Where events go; `None` keeps them to the log.
+    pub events: Option<Events>,
+    /// True when the vendors are our own, and steered at run time: the demo.
+    pub simulator: bool,
+    /// Who may change something through the admin listener.
+    pub admin: AdminRights,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How long dips under way may go on after SIGTERM.
+    pub drain: Duration,
+    /// Bounds for what comes in.
+    pub limits: Limits,
+}
+
+/// Where it listens; an empty list is a listener that is off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// HTTP lookups.
+    pub http: Vec<SocketAddr>,
+    /// The memcached text protocol.
+    pub memcached: Vec<Endpoint>,
+    /// DNS over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// Metrics, status page, admin API.
+    pub admin: Vec<SocketAddr>,
+}
+
+/// One place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A UNIX socket's path.
+    Unix(PathBuf),
+}
+
+/// Who this node is, in events and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name; the host's name where none is set.
+    pub name: String,
+    /// Its zone, empty where none is set.
+    pub zone: String,
+}
+
+/// The cache shared with other nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// The memcached servers, as `host:port` each. Never empty.
+    pub servers: Vec<String>,
+    /// In front of every key.
+    pub prefix: String,
+    /// At most this long for one operation.
+    pub timeout: Duration,
+}
+
+/// Who may change something through the admin listener. Reading is free.
+#[derive(Clone, Debug)]
+pub enum AdminRights {
+    /// Nobody: no token is set.
+    Refused,
+    /// Whoever has the token.
+    Token(Secret),
+    /// Everybody who reaches the listener: `token = "off"`.
+    Open,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Lines for people or for machines.
+    pub format: LogFormat,
+    /// The level, or a filter such as `info,dipcache::health=debug`.
+    pub level: String,
+    /// True: no line holds a whole telephone number.
+    pub mask_numbers: bool,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Bounds for what comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections open at once, each listener for itself.
+    pub max_connections: usize,
+    /// Dips under way at once, over all lookups; one more is shed.
+    pub max_dips: usize,
+}

@@ -1,1 +1,22 @@
-//! To come.
+//! May we ask it?
+//!
+//! One [`UpstreamHealth`] an upstream: a breaker over what it answered, a hold while the vendor asks
+//! to be left alone, seats for the dips in flight, and our own token bucket. Together they give a
+//! [`Pass`], without which an upstream cannot be asked: a forgotten step does not compile.
+//!
+//! Three rules run through all of it. Whose fault it was decides what counts: a caller who leaves, a
+//! seat that was not free, a policy that could not make a request are ours and no sample. A hold (429,
+//! no money, bad credentials) is no failure. And a sick upstream is looked after by the clock, with a
+//! probe of our own, never by waiting for traffic.
+
+pub mod breaker;
+pub mod bucket;
+pub mod hold;
+pub mod pass;
+pub mod verdict;
+pub mod window;
+
+pub use breaker::{Breaker, Change, State};
+pub use hold::Hold;
+pub use pass::{Pass, Refused, Seat, UpstreamHealth};
+pub use verdict::{Override, Verdict};

@@ -1,59 +1,223 @@
-//! The pipeline: one dip from question to answer.
+//! The pipeline: one dip from question to answer. Read this page first.
+//!
+//! ```text
+//! hit     the local cache knows it and it is fresh: answer, wait for nothing
+//! miss    no policy for this key?             not_applicable
+//!         nobody may be asked?                second rank, at once
+//!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
+//!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
+//! flight  ask the upstreams (`race`), keep the answer, land: even when every caller has left
+//! second rank   the stale record, else the policy's fallback record, else an empty answer that says why
+//! ```
+//!
+//! Nobody here returns an error: call set-up always gets an [`Answer`], in time. A fetch belongs to
+//! nobody who waits for it: the first caller's leaving does not cancel it, and what comes late still
+//! fills the cache.
+
+mod attempt;
+pub mod flight;
+mod member;
+mod probe;
+mod race;
+mod registry;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
-use crate::answer::Answer;
-use crate::deadline::Deadline;
+use crate::answer::{Answer, Outcome, Source};
+use crate::cache::entry::{Entry, Freshness};
+use crate::cache::LocalCache;
+use crate::deadline::{Deadline, now, tick};
+use crate::events::Events;
+use crate::health::Verdict;
 use crate::policy::{Policy, Question};
+use crate::telemetry::{FrontName, Meters};
 
-/// All lookups, by name; swapped whole on reload.
-#[derive(Debug, Default)]
-pub struct Lookups {
-    by_name: ArcSwap<Vec<Arc<Lookup>>>,
-}
+use flight::{Boarding, Flights, Pilot};
 
-impl Lookups {
-    /// The lookup of this name.
-    pub fn find(&self, name: &str) -> Option<Arc<Lookup>> {
-        self.by_name.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
-    }
-
-    /// All of them, in order of name.
-    pub fn all(&self) -> Arc<Vec<Arc<Lookup>>> {
-        self.by_name.load_full()
-    }
-}
+pub use member::Member;
+pub use registry::Lookups;
 
 /// One lookup, running: its policy, its cache, its flights, its upstreams and their health.
 #[derive(Debug)]
 pub struct Lookup {
     /// The policy it runs.
     pub policy: Arc<Policy>,
+    /// What it knows.
+    pub local: Arc<LocalCache>,
+    /// Who can answer, in the policy's order.
+    pub members: Vec<Member>,
+    /// The flag.
+    pub verdict: Verdict,
+    flights: Arc<Flights>,
+    meters: Meters,
+    events: Arc<Events>,
 }
 
 impl Lookup {
+    /// The fresh answer from the local cache, if there is one. Waits for nothing.
+    #[inline]
+    pub fn hit(self: &Arc<Self>, question: &Question) -> Option<Answer> {
+        let tick = tick();
+        let entry = self.local.get(&question.id, tick)?;
+        if entry.freshness(tick) != Freshness::Fresh {
+            return None;
+        }
+        if entry.is_past(self.policy.cache.refresh_ahead, tick) {
+            self.renew(question);
+        }
+        Some(entry.answer(Source::Local, tick))
+    }
+
+    /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
+    pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
+        if !self.policy.applies(&question) {
+            return Answer::empty(Outcome::NotApplicable, Source::Nobody);
+        }
+        if let Err(refused) = self.anybody_to_ask() {
+            return self.second_rank(&question, refused);
+        }
+        if self.stale_comes_first(&question) {
+            self.renew(&question);
+            return self.second_rank(&question, Answer::empty(Outcome::Timeout, Source::Nobody));
+        }
+        let (ticket, collapsed) = match self.flights.board(&question.id) {
+            Some(Boarding::Lead(pilot, ticket)) => {
+                self.take_off(question.clone(), pilot);
+                (ticket, false)
+            }
+            Some(Boarding::Follow(ticket)) => (ticket, true),
+            None => return self.second_rank(&question, Answer::empty(Outcome::Overload, Source::Nobody)),
+        };
+        if collapsed {
+            self.meters.coalesced.increment(1);
+        }
+        match deadline.limit(ticket.landed()).await {
+            Some(answer) if answer.outcome.is_answer() => Answer { collapsed, ..answer },
+            Some(failure) => self.second_rank(&question, failure),
+            None => {
+                self.meters.deadline_exceeded.increment(1);
+                self.second_rank(&question, Answer::empty(Outcome::Timeout, Source::Nobody))
+            }
+        }
+    }
+
+    /// A hit, else a miss: what a caller who is in no hurry to tell them apart uses.
+    pub async fn ask(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
+        match self.hit(&question) {
+            Some(answer) => answer,
+            None => self.miss(question, deadline).await,
+        }
+    }
+
     /// What a caller ever waits.
     pub fn call_budget(&self) -> Duration {
         self.policy.budget.call
     }
 
-    /// The fresh answer from the local cache, if there is one. Waits for nothing.
-    pub fn hit(&self, question: &Question) -> Option<Answer> {
-        let _ = question;
-        None
-    }
-
-    /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
-    pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
-        let _ = (question, deadline);
-        todo!()
-    }
-
     /// The 1/0 that a routing script checks before it asks.
     pub fn is_up(&self) -> bool {
-        true
+        self.verdict.is_up()
+    }
+
+    /// Counts one answered caller.
+    #[inline]
+    pub fn answered(&self, front: FrontName, answer: &Answer, took: Duration) {
+        self.meters.answered(front, answer, took);
+    }
+
+    /// The handles of this lookup.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Dips under way, each for one key.
+    pub fn flights(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// The best that is left: the stale record, else the fallback record, else `why` as it is.
+    fn second_rank(&self, question: &Question, why: Answer) -> Answer {
+        let tick = tick();
+        if let Some(entry) = self.local.get(&question.id, tick) {
+            // A flight may have landed since this caller missed: then it is not even stale.
+            let fresh = entry.freshness(tick) == Freshness::Fresh;
+            return entry.answer(if fresh { Source::Local } else { Source::Stale }, tick);
+        }
+        match self.policy.fallback(question) {
+            Some(record) => {
+                Answer { record: Some(record), ..Answer::empty(Outcome::Fallback, Source::Fallback) }
+            }
+            None => why,
+        }
+    }
+
+    /// Renews an entry behind the caller's back, unless that is under way or nobody may be asked.
+    pub fn renew(self: &Arc<Self>, question: &Question) {
+        if self.anybody_to_ask().is_ok()
+            && let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id)
+        {
+            self.take_off(question.clone(), pilot);
+        }
+    }
+
+    /// Starts the fetch in a task of its own, which no caller can cancel.
+    fn take_off(self: &Arc<Self>, question: Question, pilot: Pilot) {
+        // Between this caller's miss and its boarding another flight may have landed.
+        let tick = tick();
+        if let Some(entry) = self.local.get(&question.id, tick)
+            && entry.freshness(tick) == Freshness::Fresh
+            && !entry.is_past(self.policy.cache.refresh_ahead, tick)
+        {
+            pilot.land(entry.answer(Source::Local, tick));
+            return;
+        }
+        let lookup = Arc::clone(self);
+        tokio::spawn(async move { pilot.land(race::race(&lookup, question).await) });
+    }
+
+    /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
+    /// which the policy renews behind the caller's back, or when every upstream's latest sample was a failure.
+    fn stale_comes_first(&self, question: &Question) -> bool {
+        let tick = tick();
+        self.local.get(&question.id, tick).is_some_and(|entry| {
+            entry.expired_within(self.policy.cache.revalidate, tick)
+                || self.members.iter().all(|member| member.health.is_suspect())
+        })
+    }
+
+    /// Whether any upstream may be asked now; if not, the empty answer that says why and when again.
+    fn anybody_to_ask(&self) -> Result<(), Answer> {
+        let now = now();
+        let mut why: Option<Answer> = None;
+        for member in &self.members {
+            let Err(refused) = member.health.may_ask(now) else { return Ok(()) };
+            let sooner = why.as_ref().and_then(|why| why.retry_after).is_none_or(|other| refused.retry_after < other);
+            if sooner {
+                let empty = Answer::empty(refused.outcome, Source::Nobody);
+                why = Some(Answer { retry_after: Some(refused.retry_after), ..empty });
+            }
+        }
+        // A checked policy has at least one upstream.
+        why.map_or(Ok(()), Err)
+    }
+
+    /// Keeps an upstream's answer and makes the callers' answer of it.
+    fn keep(&self, question: &Question, given: member::Given) -> Answer {
+        let tick = tick();
+        let entry =
+            Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let source = Source::Upstream(given.from);
+        match entry {
+            Some(entry) => {
+                let answer = entry.answer(source, tick);
+                self.local.put(question.id.clone(), entry);
+                answer
+            }
+            None => Answer { record: given.record, ..Answer::empty(given.outcome, source) },
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

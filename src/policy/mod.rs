@@ -28,10 +28,12 @@ use std::time::Duration;
 use crate::answer::Outcome;
 
 pub use decode::{Format, Reading};
-pub use expr::{Expr, Template};
+pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
-pub use input::{BadInput, Inputs, Question};
+pub use input::{BadInput, Declared, InputType, Inputs, Question};
 pub use judge::{Judgement, Rule};
+pub use kind::Kind;
+pub use number::Country;
 pub use secret::Secret;
 
 /// One lookup, checked and compiled.

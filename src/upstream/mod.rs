@@ -50,6 +50,7 @@ impl Upstream {
         question: &Question,
         deadline: Deadline,
     ) -> Result<Reading, Failure> {
+        let _ = inputs;
         match (self, &policy.transport) {
             (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(http, inputs, question, deadline).await,
             (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(dns, inputs, question, deadline).await,

@@ -46,7 +46,7 @@ impl Answer {
                 Err(error) => (Value::UNDEFINED, Some(error.to_string())),
             },
         };
-        Reading { status: Some(self.status), headers: self.headers, text, body, undecoded, ..Reading::default() }
+        Reading { status: Some(self.status), headers: self.headers, text: text.into(), body, undecoded, ..Reading::default() }
     }
 }
 

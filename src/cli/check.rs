@@ -1,0 +1,38 @@
+//! `dipcache check`: every fault of config and policies, with its place and its remedy.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::config;
+use crate::policy::Fault;
+
+/// Prints all faults; exit code 1 on any.
+pub(super) fn run(path: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let faults = config::check_all(path);
+    if as_json {
+        let rows: Vec<_> = faults.iter().map(as_row).collect();
+        println!("{}", serde_json::Value::from(rows));
+    } else {
+        faults.iter().for_each(|fault| println!("{fault}"));
+        match faults.len() {
+            0 => println!("all is well"),
+            1 => println!("one fault"),
+            count => println!("{count} faults"),
+        }
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn as_row(fault: &Fault) -> serde_json::Value {
+    json!({
+        "file": fault.file, "line": fault.line, "column": fault.column, "what": fault.what, "mend": fault.mend,
+    })
+}
+
+/// Faults as the error of a command that needed a config without any.
+pub(super) fn summed_up(faults: &[Fault]) -> anyhow::Error {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("the config has faults\n{}", lines.join("\n"))
+}

@@ -1,0 +1,49 @@
+//! `dipcache serve`: the proxy in the foreground.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::app::{App, Load, Loaded};
+use crate::cli::{check, runtime};
+use crate::config::{self, LogFormat};
+use crate::demo::vendors::Ports;
+use crate::demo::world::World;
+use crate::policy::check::read_dir;
+use crate::policy::{Fault, Policy};
+use crate::telemetry::log;
+
+/// Runs until it is told to stop.
+pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let config = config::load(path).map_err(|faults| check::summed_up(&faults))?;
+    log::start(&config.log.level, config.log.format == LogFormat::Json);
+    runtime()?.block_on(async {
+        let path = path.map(Path::to_owned);
+        let app = if config.simulator {
+            let world = World::start(Ports::Usual).await?;
+            let simulator = Arc::clone(&world.simulator);
+            App::start(load(path, move |folder| world.policies_of(folder)), Some(simulator)).await?
+        } else {
+            App::start(load(path, read_dir), None).await?
+        };
+        for (what, addresses) in [("http", &app.http), ("admin", &app.admin)] {
+            for address in addresses {
+                tracing::info!(listener = what, %address, "listening");
+            }
+        }
+        app.run().await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the config and the policies it names, each time anew.
+fn load(
+    path: Option<PathBuf>,
+    policies: impl Fn(&Path) -> (Vec<Policy>, Vec<Fault>) + Send + Sync + 'static,
+) -> Load {
+    Box::new(move || {
+        let config = config::load(path.as_deref())?;
+        let (policies, faults) = policies(&config.policies);
+        if faults.is_empty() { Ok(Loaded { config, policies }) } else { Err(faults) }
+    })
+}

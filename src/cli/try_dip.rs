@@ -1,0 +1,129 @@
+//! `dipcache try`: one dip outside the caches, and all that an operator wants to see of it.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use crate::answer::Outcome;
+use crate::cli::{check, pairs, runtime};
+use crate::config;
+use crate::deadline::{Deadline, now};
+use crate::policy::{Policy, Question, UpstreamPolicy};
+use crate::upstream::Upstream;
+
+/// What was typed.
+pub(super) struct Ask {
+    pub lookup: String,
+    pub key: String,
+    pub inputs: Vec<String>,
+    pub upstream: Option<String>,
+    pub json: bool,
+}
+
+/// What one upstream did with the question.
+struct Tried {
+    upstream: Arc<str>,
+    request: String,
+    took: Duration,
+    outcome: Outcome,
+    rule: String,
+    detail: Option<String>,
+    record: Option<String>,
+}
+
+/// Asks each upstream in turn until one answers; exit code 1 when none does.
+pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
+    let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
+    let (policies, faults) = crate::policy::check::read_dir(&config.policies);
+    let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
+        if !faults.is_empty() {
+            return Err(check::summed_up(&faults));
+        }
+        let known: Vec<&str> = policies.iter().map(|policy| &*policy.name).collect();
+        bail!("no policy `{}` in {}; there are {}", ask.lookup, config.policies.display(), known.join(", "));
+    };
+    let question = policy.question(&ask.key, &pairs(&ask.inputs)?)?;
+    if !policy.applies(&question) {
+        println!("{}", if ask.json { json!({"outcome": "not_applicable"}).to_string() } else {
+            "not_applicable: the policy's `applies_when` says that this key is never asked".to_owned()
+        });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let tried = runtime()?.block_on(try_all(policy, &question, ask.upstream.as_deref()))?;
+    if ask.json {
+        println!("{}", Value::from(tried.iter().map(as_json).collect::<Vec<_>>()));
+    } else {
+        tried.iter().for_each(print);
+    }
+    let answered = tried.iter().any(|tried| tried.outcome.is_answer());
+    Ok(if answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn try_all(policy: &Policy, question: &Question, only: Option<&str>) -> anyhow::Result<Vec<Tried>> {
+    let mut tried = Vec::new();
+    for upstream in policy.upstreams.iter().filter(|upstream| only.is_none_or(|only| *upstream.name == *only)) {
+        tried.push(try_one(policy, upstream, question).await?);
+        if tried.last().is_some_and(|tried| tried.outcome.is_answer()) {
+            break;
+        }
+    }
+    if tried.is_empty() {
+        let known: Vec<&str> = policy.upstreams.iter().map(|upstream| &*upstream.name).collect();
+        bail!("no upstream `{}`; there are {}", only.unwrap_or_default(), known.join(", "));
+    }
+    Ok(tried)
+}
+
+async fn try_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question) -> anyhow::Result<Tried> {
+    let transport = Upstream::build(upstream).with_context(|| format!("upstream `{}`", upstream.name))?;
+    let request = transport.describe(upstream, &policy.inputs, question).unwrap_or_else(|why| why.to_string());
+    let began = now();
+    // As long as a dip that nobody waits for: who types `try` wants to see the answer, late or not.
+    let limit = upstream.total_timeout.unwrap_or(policy.budget.background).min(policy.budget.background);
+    let deadline = Deadline::after(limit);
+    let reading = deadline.limit(transport.ask(upstream, &policy.inputs, question, deadline)).await;
+    let took = now() - began;
+    let name = Arc::clone(&upstream.name);
+    Ok(match reading {
+        Some(Ok(reading)) => {
+            let judged = upstream.judge(policy.kind, question, &reading);
+            let record = judged.record.map(|record| record.as_json().to_owned());
+            let (outcome, rule, detail) = (judged.outcome, judged.rule, judged.detail);
+            Tried { upstream: name, request, took, outcome, rule, detail, record }
+        }
+        Some(Err(failure)) => {
+            let (outcome, detail) = (failure.outcome(), Some(failure.to_string()));
+            Tried { upstream: name, request, took, outcome, rule: "no answer".to_owned(), detail, record: None }
+        }
+        None => {
+            let (rule, detail) = ("no answer".to_owned(), Some(format!("nothing came within {limit:?}")));
+            Tried { upstream: name, request, took, outcome: Outcome::Timeout, rule, detail, record: None }
+        }
+    })
+}
+
+fn print(tried: &Tried) {
+    println!("upstream  {}", tried.upstream);
+    println!("request   {}", tried.request.replace('\n', "\n          "));
+    println!("took      {:.1} ms", tried.took.as_secs_f64() * 1000.0);
+    println!("outcome   {} ({})", tried.outcome, tried.rule);
+    if let Some(detail) = &tried.detail {
+        println!("detail    {detail}");
+    }
+    if let Some(record) = &tried.record {
+        println!("record    {record}");
+    }
+    println!();
+}
+
+fn as_json(tried: &Tried) -> Value {
+    let record = tried.record.as_deref().map(|record| serde_json::from_str::<Value>(record).unwrap_or_default());
+    json!({
+        "upstream": &*tried.upstream, "request": tried.request, "took_ms": tried.took.as_secs_f64() * 1000.0,
+        "outcome": tried.outcome.as_str(), "rule": tried.rule, "detail": tried.detail, "record": record,
+    })
+}

@@ -1,0 +1,194 @@
+//! `[events]`: where events go, in which order of preference, and where they wait.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde_spanned::Spanned;
+
+use super::check::{beside, is_host_and_port};
+use super::file::{EventsFile, SinkFile};
+use crate::written::{Bytes, Faults, Node, Span, Word};
+
+/// Where events go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// Which sinks an event goes to.
+    pub mode: EventsMode,
+    /// The form of an event.
+    pub form: EventsForm,
+    /// The folder in which events wait that no sink has taken.
+    pub spool: PathBuf,
+    /// The most bytes that the spool holds.
+    pub spool_max: u64,
+    /// In order of preference; with none, events stay in the spool.
+    pub sinks: Vec<Sink>,
+}
+
+/// Which sinks an event goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventsMode {
+    /// The first that works.
+    Failover,
+    /// Every one.
+    All,
+}
+
+impl Word for EventsMode {
+    const WHAT: &'static str = "a mode";
+    const WORDS: &'static [(&'static str, Self)] = &[("failover", Self::Failover), ("all", Self::All)];
+}
+
+/// The form of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventsForm {
+    /// CloudEvents 1.0, JSON, structured mode.
+    CloudEvents,
+    /// A JSON-RPC notification, as OpenSIPS publishes.
+    JsonRpc,
+}
+
+impl Word for EventsForm {
+    const WHAT: &'static str = "a form of event";
+    const WORDS: &'static [(&'static str, Self)] = &[("cloudevents", Self::CloudEvents), ("jsonrpc", Self::JsonRpc)];
+}
+
+/// One place that takes events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// A Kafka cluster.
+    Kafka {
+        /// The sink's name.
+        name: String,
+        /// `host:port` of some of its brokers.
+        brokers: Vec<String>,
+        /// The topic.
+        topic: String,
+        /// Handed to librdkafka as they are.
+        properties: Vec<(String, String)>,
+    },
+    /// A file, one event a line.
+    File {
+        /// The sink's name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Sink {
+    /// The sink's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Kafka { name, .. } | Self::File { name, .. } => name,
+        }
+    }
+}
+
+/// `type` of a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkType {
+    /// See [`Sink::Kafka`].
+    Kafka,
+    /// See [`Sink::File`].
+    File,
+}
+
+impl Word for SinkType {
+    const WHAT: &'static str = "a type of sink";
+    const WORDS: &'static [(&'static str, Self)] = &[("kafka", Self::Kafka), ("file", Self::File)];
+}
+
+/// Checks `[events]`; paths are looked up from `folder`.
+pub(super) fn check(file: EventsFile, folder: &Path, faults: &mut Faults) -> Events {
+    let mode = faults.or(file.mode, EventsMode::Failover);
+    let form = faults.or(file.form, EventsForm::CloudEvents);
+    let spool = faults.or(file.spool, "spool".to_owned());
+    let spool_max = faults.or(file.spool_max, Bytes(1024 * 1024 * 1024)).0;
+    let mut names = Vec::new();
+    let sinks = file.sink.into_iter().filter_map(|sink| self::sink(sink, folder, faults, &mut names)).collect();
+    Events { mode, form, spool: beside(folder, &spool), spool_max, sinks }
+}
+
+fn sink(file: Spanned<SinkFile>, folder: &Path, faults: &mut Faults, names: &mut Vec<String>) -> Option<Sink> {
+    let table = file.span();
+    let file = file.into_inner();
+    if file.sink_type.is_none() {
+        faults.missing(&table, "type", "`type` is missing", "add `type = \"kafka\"` or `type = \"file\"`");
+    }
+    let sink_type = faults.value(file.sink_type);
+    if file.name.is_none() {
+        faults.missing(&table, "name", "`name` is missing", "name the sink: metrics and events call it so");
+    }
+    let name = faults.value(file.name).map(|name| {
+        if names.contains(name.get_ref()) {
+            faults.at(&name.span(), format!("two sinks are called `{}`", name.get_ref()), "rename one of them");
+        }
+        names.push(name.get_ref().clone());
+        name.into_inner()
+    });
+    let foreign: [(&str, SinkType, Option<Span>); 4] = [
+        ("brokers", SinkType::Kafka, file.brokers.as_ref().map(Spanned::span)),
+        ("topic", SinkType::Kafka, file.topic.as_ref().map(Spanned::span)),
+        ("properties", SinkType::Kafka, file.properties.as_ref().map(Spanned::span)),
+        ("path", SinkType::File, file.path.as_ref().map(Spanned::span)),
+    ];
+    let sink_type = sink_type?.into_inner();
+    for (key, owner, span) in foreign {
+        if let (true, Some(span)) = (owner != sink_type, span) {
+            faults.at(&span, format!("`{key}` means nothing for this type of sink"), "take it out");
+        }
+    }
+    match sink_type {
+        SinkType::File => {
+            if file.path.is_none() {
+                faults.missing(&table, "path", "`path` is missing", "add `path = \"events.jsonl\"`");
+            }
+            let path = faults.value(file.path)?;
+            Some(Sink::File { name: name?, path: beside(folder, path.get_ref()) })
+        }
+        SinkType::Kafka => {
+            let brokers = brokers(file.brokers, &table, faults);
+            let topic = faults.or(file.topic, "dipcache.events".to_owned());
+            let properties = properties(file.properties, faults);
+            Some(Sink::Kafka { name: name?, brokers, topic, properties })
+        }
+    }
+}
+
+fn brokers(lines: crate::written::Lines<String>, table: &Span, faults: &mut Faults) -> Vec<String> {
+    const MEND: &str = "write `brokers = \"127.0.0.1:9092\"`, or a list of such";
+    if lines.is_none() {
+        faults.missing(table, "brokers", "`brokers` is missing", MEND);
+    }
+    let mut brokers = Vec::new();
+    for written in faults.list(lines).unwrap_or_default() {
+        // Kafka's own files write them in one text, with commas between.
+        for broker in written.get_ref().split(',').map(str::trim) {
+            if !is_host_and_port(broker) {
+                faults.at(&written.span(), format!("`{broker}` is not a host and a port"), MEND);
+            }
+            brokers.push(broker.to_owned());
+        }
+    }
+    brokers
+}
+
+/// librdkafka takes text for every property; numbers and booleans may be written without quotes.
+fn properties(
+    table: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    faults: &mut Faults,
+) -> Vec<(String, String)> {
+    let mut properties = Vec::new();
+    for (name, value) in table.map(Spanned::into_inner).unwrap_or_default() {
+        let span = value.span();
+        match value.into_inner() {
+            Node::Text(text) => properties.push((name.into_inner(), text)),
+            Node::Fixed(value) => properties.push((name.into_inner(), value.to_string())),
+            Node::List(_) | Node::Table(_) => {
+                let mend = format!("write it as text; a name with dots needs quotes: \"{}.…\" = …", name.get_ref());
+                faults.at(&span, "a property is text, a number, true or false", mend);
+            }
+        }
+    }
+    properties
+}

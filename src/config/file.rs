@@ -1,0 +1,124 @@
+//! The main config as it is typed: types that mirror the TOML key for key, and mean nothing yet.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_spanned::Spanned;
+
+use super::LogFormat;
+use super::events::{EventsForm, EventsMode, SinkType};
+use crate::written::{Bytes, Field, Lines, Node};
+
+/// A whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ConfigFile {
+    pub listen: Option<ListenFile>,
+    pub node: Option<NodeFile>,
+    pub policies: Option<PoliciesFile>,
+    pub shared: Option<Spanned<SharedFile>>,
+    pub events: Option<EventsFile>,
+    pub simulator: Option<SimulatorFile>,
+    pub admin: Option<AdminFile>,
+    pub log: Option<LogFile>,
+    pub drain: Option<DrainFile>,
+    pub limits: Option<LimitsFile>,
+}
+
+/// `[listen]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ListenFile {
+    pub http: Lines<String>,
+    pub memcached: Lines<String>,
+    pub dns: Lines<String>,
+    pub admin: Lines<String>,
+}
+
+/// `[node]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct NodeFile {
+    pub name: Field<String>,
+    pub zone: Field<String>,
+}
+
+/// `[policies]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct PoliciesFile {
+    pub dir: Field<String>,
+}
+
+/// `[shared]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct SharedFile {
+    pub servers: Lines<String>,
+    pub prefix: Field<String>,
+    pub timeout: Field<Duration>,
+}
+
+/// `[events]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct EventsFile {
+    pub mode: Field<EventsMode>,
+    pub form: Field<EventsForm>,
+    pub spool: Field<String>,
+    pub spool_max: Field<Bytes>,
+    #[serde(default)]
+    pub sink: Vec<Spanned<SinkFile>>,
+}
+
+/// `[[events.sink]]`: the keys of all types side by side.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct SinkFile {
+    pub name: Field<String>,
+    #[serde(rename = "type")]
+    pub sink_type: Field<SinkType>,
+    pub brokers: Lines<String>,
+    pub topic: Field<String>,
+    pub properties: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    pub path: Field<String>,
+}
+
+/// `[simulator]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct SimulatorFile {
+    pub enabled: Field<bool>,
+}
+
+/// `[admin]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct AdminFile {
+    pub token: Field<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct LogFile {
+    pub format: Field<LogFormat>,
+    pub level: Field<String>,
+    pub mask_numbers: Field<bool>,
+}
+
+/// `[drain]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct DrainFile {
+    pub time: Field<Duration>,
+}
+
+/// `[limits]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct LimitsFile {
+    pub max_connections: Field<u32>,
+    pub max_dips: Field<u32>,
+}

@@ -1,0 +1,108 @@
+//! What a front sees of the pipeline: a desk where lookups are found by name, and a line to each.
+//!
+//! Both are traits so that a front can be run over an engine of known answers in tests; dispatch is
+//! static, so that the hit path pays nothing for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::answer::Answer;
+use crate::deadline::Deadline;
+use crate::front::Front;
+use crate::lookup::{Lookup, Lookups};
+use crate::policy::{BadInput, Question};
+
+/// Where lookups are found.
+pub trait Desk: Send + Sync + 'static {
+    /// A lookup that was found.
+    type Line: Line;
+
+    /// The lookup of this name.
+    fn line(&self, name: &str) -> Option<Self::Line>;
+
+    /// Every lookup's name and whether it is up, in order of name.
+    fn flags(&self) -> Vec<(Arc<str>, bool)>;
+
+    /// Counts a request for a lookup that does not exist.
+    fn unknown(&self, front: Front);
+}
+
+/// One lookup, as a front sees it.
+pub trait Line: Clone + Send + Sync + 'static {
+    /// Brings the caller's text into canonical form; see [`Policy::question`](crate::policy::Policy::question).
+    ///
+    /// # Errors
+    /// [`BadInput`] says which part does not fit.
+    fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput>;
+
+    /// The field that format `text` answers.
+    fn text_field(&self) -> &str;
+
+    /// The columns of format `csv`.
+    fn field_order(&self) -> &[String];
+
+    /// What a caller ever waits.
+    fn call_budget(&self) -> Duration;
+
+    /// The fresh answer from the local cache. Waits for nothing.
+    fn hit(&self, question: &Question) -> Option<Answer>;
+
+    /// An answer by the deadline, wherever it comes from.
+    fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send;
+
+    /// The 1/0 that a routing script checks before it asks.
+    fn is_up(&self) -> bool;
+
+    /// Counts an answer that is about to be written. A hit's `took` is zero: it is not worth a look at the clock.
+    fn answered(&self, front: Front, answer: &Answer, took: Duration);
+}
+
+impl Desk for Lookups {
+    type Line = Arc<Lookup>;
+
+    fn line(&self, name: &str) -> Option<Arc<Lookup>> {
+        self.find(name)
+    }
+
+    fn flags(&self) -> Vec<(Arc<str>, bool)> {
+        self.all().iter().map(|lookup| (lookup.policy.name.clone(), lookup.is_up())).collect()
+    }
+
+    fn unknown(&self, front: Front) {
+        Lookups::unknown(self, front);
+    }
+}
+
+impl Line for Arc<Lookup> {
+    fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput> {
+        self.policy.question(key, inputs)
+    }
+
+    fn text_field(&self) -> &str {
+        &self.policy.text_field
+    }
+
+    fn field_order(&self) -> &[String] {
+        &self.policy.field_order
+    }
+
+    fn call_budget(&self) -> Duration {
+        Lookup::call_budget(self)
+    }
+
+    fn hit(&self, question: &Question) -> Option<Answer> {
+        Lookup::hit(self, question)
+    }
+
+    fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send {
+        Lookup::miss(self, question, deadline)
+    }
+
+    fn is_up(&self) -> bool {
+        Lookup::is_up(self)
+    }
+
+    fn answered(&self, front: Front, answer: &Answer, took: Duration) {
+        Lookup::answered(self, front, answer, took);
+    }
+}

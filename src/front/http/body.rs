@@ -1,0 +1,259 @@
+//! A record in the form that the caller asked for.
+//!
+//! The record is kept as one line of JSON, so that form costs nothing; a bare field is picked out of
+//! the line without building the rest of it; `params` and `csv` read all of it.
+
+use std::fmt;
+
+use form_urlencoded::byte_serialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::answer::Record;
+use crate::front::desk::Line;
+use crate::front::http::query::Form;
+
+/// The record in this form; `scratch` is where it is built if it must be. `None` when the one field
+/// that was asked for is absent or null.
+pub fn render<'a>(record: &'a Record, form: &Form, line: &impl Line, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    scratch.clear();
+    match form {
+        Form::Json => return Some(record.as_json().as_bytes()),
+        Form::Text => bare_field(record, line.text_field(), scratch)?,
+        Form::Field(name) => bare_field(record, name, scratch)?,
+        Form::Params => params(record, scratch),
+        Form::Csv => csv(record, line.field_order(), scratch),
+    }
+    Some(scratch)
+}
+
+/// Its media type, as a header's value.
+pub const fn media_type(form: &Form) -> &'static str {
+    match form {
+        Form::Json => "application/json",
+        Form::Text | Form::Field(_) => "text/plain; charset=utf-8",
+        Form::Params => "application/x-www-form-urlencoded",
+        Form::Csv => "text/csv; charset=utf-8",
+    }
+}
+
+/// In the record's order. A null is an empty value.
+fn params(record: &Record, out: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    for (name, value) in &record.to_map() {
+        if !out.is_empty() {
+            out.push(b'&');
+        }
+        text.clear();
+        bare(value, &mut text);
+        out.extend(byte_serialize(name.as_bytes()).flat_map(str::bytes));
+        out.push(b'=');
+        out.extend(byte_serialize(&text).flat_map(str::bytes));
+    }
+}
+
+/// In the policy's order, a column a field whether it is there or not.
+fn csv(record: &Record, order: &[String], out: &mut Vec<u8>) {
+    let fields = record.to_map();
+    let mut text = Vec::new();
+    for (column, name) in order.iter().enumerate() {
+        if column > 0 {
+            out.push(b',');
+        }
+        text.clear();
+        bare(fields.get(name).unwrap_or(&Value::Null), &mut text);
+        let quoted = text.iter().any(|byte| matches!(byte, b',' | b'"'));
+        if !quoted {
+            out.extend_from_slice(&text);
+            continue;
+        }
+        out.push(b'"');
+        for &byte in &text {
+            if byte == b'"' {
+                out.push(b'"');
+            }
+            out.push(byte);
+        }
+        out.push(b'"');
+    }
+}
+
+/// A value as bare text: a string without quotes, nothing for a null, JSON for the rest.
+fn bare(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => {}
+        Value::String(text) => one_line(text, out),
+        other => out.extend_from_slice(other.to_string().as_bytes()),
+    }
+}
+
+/// A control character in bare text could end a line of whoever reads it: it becomes a space.
+fn one_line(text: &str, out: &mut Vec<u8>) {
+    out.extend(text.bytes().map(|byte| if byte < 0x20 || byte == 0x7f { b' ' } else { byte }));
+}
+
+fn bare_field(record: &Record, name: &str, out: &mut Vec<u8>) -> Option<()> {
+    let mut reader = serde_json::Deserializer::from_str(record.as_json());
+    reader.deserialize_map(PickField { name, out }).ok()?
+}
+
+/// Walks the record's fields and builds only the one of this name.
+struct PickField<'a> {
+    name: &'a str,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'de> Visitor<'de> for PickField<'_> {
+    type Value = Option<()>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(ours) = map.next_key_seed(IsName(self.name))? {
+            if ours {
+                self.out.clear();
+                found = map.next_value_seed(BareValue(self.out))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Compares a field's name without keeping it.
+struct IsName<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for IsName<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, name: D) -> Result<bool, D::Error> {
+        name.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IsName<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
+    }
+}
+
+/// Writes a value as bare text; `None` for a null.
+struct BareValue<'a>(&'a mut Vec<u8>);
+
+impl<'de> DeserializeSeed<'de> for BareValue<'_> {
+    type Value = Option<()>;
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Option<()>, D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for BareValue<'_> {
+    type Value = Option<()>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Option<()>, E> {
+        one_line(text, self.0);
+        Ok(Some(()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<()>, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Option<()>, E> {
+        bare(&Value::Bool(value), self.0);
+        Ok(Some(()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Option<()>, E> {
+        bare(&value.into(), self.0);
+        Ok(Some(()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Option<()>, E> {
+        bare(&value.into(), self.0);
+        Ok(Some(()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Option<()>, E> {
+        bare(&value.into(), self.0);
+        Ok(Some(()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Option<()>, A::Error> {
+        bare(&Value::deserialize(SeqAccessDeserializer::new(list))?, self.0);
+        Ok(Some(()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<()>, A::Error> {
+        bare(&Value::deserialize(MapAccessDeserializer::new(map))?, self.0);
+        Ok(Some(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ODD: &str = r#"{"name":"O\"Neil, \r\nBob","n":-7,"big":12.50,"yes":true,"no":null,"list":[1,"a"],"map":{"k":"v"},"empty":"","a&b":"é+ ="}"#;
+
+    fn field(name: &str) -> Option<String> {
+        let mut out = Vec::new();
+        bare_field(&Record::from_json(ODD), name, &mut out)?;
+        Some(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn one_field_bare() {
+        assert_eq!(field("name").unwrap(), "O\"Neil,   Bob");
+        assert_eq!(field("n").unwrap(), "-7");
+        assert_eq!(field("big").unwrap(), "12.5");
+        assert_eq!(field("yes").unwrap(), "true");
+        assert_eq!(field("list").unwrap(), r#"[1,"a"]"#);
+        assert_eq!(field("map").unwrap(), r#"{"k":"v"}"#);
+        assert_eq!(field("empty").unwrap(), "");
+        assert_eq!(field("a&b").unwrap(), "é+ =");
+        assert_eq!(field("no"), None, "a null is as good as absent");
+        assert_eq!(field("k"), None, "only the record's own fields count");
+    }
+
+    #[test]
+    fn a_record_that_is_none_has_no_fields() {
+        for text in ["", "[]", "{", r#"{"name":"#] {
+            assert_eq!(bare_field(&Record::from_json(text), "name", &mut Vec::new()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn params_are_form_encoded_in_the_records_order() {
+        let mut out = Vec::new();
+        params(&Record::from_json(ODD), &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "name=O%22Neil%2C+++Bob&n=-7&big=12.5&yes=true&no=&list=%5B1%2C%22a%22%5D&map=%7B%22k%22%3A%22v%22%7D&empty=&a%26b=%C3%A9%2B+%3D"
+        );
+    }
+
+    #[test]
+    fn csv_is_one_quoted_line_in_the_policys_order() {
+        let order = ["yes", "gone", "name", "n"].map(str::to_owned);
+        let mut out = Vec::new();
+        csv(&Record::from_json(ODD), &order, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "true,,\"O\"\"Neil,   Bob\",-7");
+    }
+}

@@ -1,0 +1,133 @@
+//! The full lane: hyper, for everything that is not plain.
+//!
+//! It answers by the same steps as the plain lane and differs in what HTTP itself asks for: methods,
+//! versions, `Connection`, problem documents, HTTP/2.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HOST, HeaderName, HeaderValue};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use crate::deadline;
+use crate::front::desk::Desk;
+use crate::front::http::Settings;
+use crate::front::http::ask::{Said, Step, begin};
+use crate::front::http::guard::{Guarded, InHand};
+use crate::front::http::head::{MAX_FIELDS, MAX_HEAD};
+use crate::front::http::plain::Rest;
+use crate::front::http::problem;
+use crate::front::http::reply::Reply;
+use crate::front::http::route::{Route, route};
+use crate::front::listen::Drain;
+
+/// Requests of one HTTP/2 connection in hand at once.
+const MAX_STREAMS: u32 = 256;
+
+/// An HTTP/2 connection that says nothing for this long is asked whether it lives.
+const PING: Duration = Duration::from_secs(60);
+
+/// Runs a connection to its end.
+pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: Drain) {
+    let in_hand = InHand::default();
+    let is_http2 = rest.http2;
+    let io = TokioIo::new(Guarded::new(rest, in_hand.clone(), &settings));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (desk, held) = (desk.clone(), in_hand.one());
+        async move {
+            let response = respond(&*desk, &request).await;
+            drop(held);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let ended = if is_http2 {
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(settings.write_time)
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEAD as u32)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        // The connection first: it may have brought a whole request with it.
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = drain.wait() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    } else {
+        let connection = http1::Builder::new()
+            .title_case_headers(true)
+            .half_close(true)
+            .max_headers(MAX_FIELDS)
+            .max_header_size(MAX_HEAD)
+            .header_read_timeout(None)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        // The connection first: it may have brought a whole request with it.
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = drain.wait() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection broke");
+    }
+}
+
+async fn respond<D: Desk>(desk: &D, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let now = deadline::now();
+    let said = match look(desk, request) {
+        Step::Say(said) => said,
+        Step::Ask(asking) => asking.answer(now).await,
+    };
+    let (mut scratch, mut document) = (Vec::new(), Vec::new());
+    let mut reply = Reply::of(&said, &mut scratch);
+    if request.headers().get_all(ACCEPT).iter().any(|accept| problem::is_accepted(accept.as_bytes())) {
+        reply = reply.explained(&said, &mut document);
+    }
+    response(&reply)
+}
+
+fn look<D: Desk>(desk: &D, request: &Request<Incoming>) -> Step<D::Line> {
+    if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+        return Step::Say(Said::BadHost);
+    }
+    let uri = request.uri();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) && route(uri.path()) != Route::Nowhere {
+        return Step::Say(Said::WrongMethod);
+    }
+    begin(desk, uri.path(), uri.query().unwrap_or(""))
+}
+
+/// Reads the reply's fields, as the plain lane would send them, into hyper's response.
+fn response(reply: &Reply<'_>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(reply.body())));
+    *response.status_mut() = StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut fields = Vec::with_capacity(256);
+    reply.write_fields(&mut fields);
+    for line in fields.split(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let name = HeaderName::from_bytes(&line[..colon]);
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,62 @@
+//! Which page a path means. The whole table is one `match`.
+
+/// What a path asks for; the pieces are still percent-encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `/v1/lookup/{lookup}/{key}`
+    Lookup {
+        /// The lookup's name.
+        lookup: &'a str,
+        /// The key.
+        key: &'a str,
+    },
+    /// `/v1/health`
+    Flags,
+    /// `/v1/health/{lookup}`
+    Flag(&'a str),
+    /// There is no such page.
+    Nowhere,
+}
+
+/// The page of this path (without its query).
+pub fn route(path: &str) -> Route<'_> {
+    let Some(path) = path.strip_prefix("/v1/") else { return Route::Nowhere };
+    let mut steps = path.splitn(4, '/');
+    match (steps.next(), steps.next(), steps.next(), steps.next()) {
+        (Some("lookup"), Some(lookup), Some(key), None) => Route::Lookup { lookup, key },
+        (Some("health"), None, None, None) => Route::Flags,
+        (Some("health"), Some(lookup), None, None) if !lookup.is_empty() => Route::Flag(lookup),
+        _ => Route::Nowhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages() {
+        assert_eq!(route("/v1/lookup/lrn/+1303"), Route::Lookup { lookup: "lrn", key: "+1303" });
+        assert_eq!(route("/v1/lookup/lrn/"), Route::Lookup { lookup: "lrn", key: "" });
+        assert_eq!(route("/v1/health"), Route::Flags);
+        assert_eq!(route("/v1/health/lrn"), Route::Flag("lrn"));
+        let nowhere = [
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/v1/",
+            "/v1/lookup",
+            "/v1/lookup/lrn",
+            "/v1/lookup/lrn/1/2",
+            "/v1/health/",
+            "/v1/health/a/b",
+            "/v2/health",
+            "v1/health",
+            "/V1/health",
+        ];
+        for path in nowhere {
+            assert_eq!(route(path), Route::Nowhere, "{path}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `auth = { … }`: how we show who we are. Secrets by reference only.
+
+use serde_spanned::Spanned;
+
+use super::Check;
+use super::http::is_token;
+use crate::policy::file::{AuthFile, AuthWord};
+use crate::policy::{Auth, Secret};
+use crate::written::{Field, Span};
+
+/// What each type is written like.
+const fn example(auth: AuthWord) -> &'static str {
+    match auth {
+        AuthWord::None => "auth = { type = \"none\" }",
+        AuthWord::Basic => "auth = { type = \"basic\", user = \"env:NAME\", password = \"env:NAME\" }",
+        AuthWord::Bearer => "auth = { type = \"bearer\", token = \"env:NAME\" }",
+        AuthWord::Scheme => "auth = { type = \"scheme\", scheme = \"Token\", token = \"env:NAME\" }",
+        AuthWord::Header => "auth = { type = \"header\", name = \"X-Api-Key\", value = \"env:NAME\" }",
+        AuthWord::Query => "auth = { type = \"query\", name = \"api_key\", value = \"env:NAME\" }",
+    }
+}
+
+/// Which keys each type has.
+const fn keys(auth: AuthWord) -> &'static [&'static str] {
+    match auth {
+        AuthWord::None => &[],
+        AuthWord::Basic => &["user", "password"],
+        AuthWord::Bearer => &["token"],
+        AuthWord::Scheme => &["scheme", "token"],
+        AuthWord::Header | AuthWord::Query => &["name", "value"],
+    }
+}
+
+impl Check<'_> {
+    /// `None` when it is wrong.
+    pub(super) fn auth(&mut self, file: Spanned<AuthFile>) -> Option<Auth> {
+        let table = file.span();
+        let file = file.into_inner();
+        let given = file.auth.is_some();
+        let auth = self.faults.value(file.auth);
+        let mend = "add `type`: none, basic, bearer, scheme, header or query";
+        let auth = self.required(auth, &table, "type", given, mend)?.into_inner();
+
+        let fields = [
+            ("user", file.user),
+            ("password", file.password),
+            ("scheme", file.scheme),
+            ("token", file.token),
+            ("name", file.name),
+            ("value", file.value),
+        ];
+        let mut values: Vec<(&str, Spanned<String>)> = Vec::new();
+        for (key, field) in fields {
+            values.extend(self.auth_value(auth, key, field, &table).map(|value| (key, value)));
+        }
+        let mut take = |key: &str| {
+            let at = values.iter().position(|(name, _)| *name == key)?;
+            Some(values.swap_remove(at).1)
+        };
+        match auth {
+            AuthWord::None => Some(Auth::None),
+            AuthWord::Basic => {
+                let (user, password) = (take("user"), take("password"));
+                let (user, password) = (self.auth_secret(user), self.auth_secret(password));
+                Some(Auth::Basic { user: user?, password: password? })
+            }
+            AuthWord::Bearer => {
+                let token = take("token");
+                Some(Auth::Scheme { scheme: "Bearer".to_owned(), token: self.auth_secret(token)? })
+            }
+            AuthWord::Scheme => {
+                let (scheme, token) = (take("scheme"), take("token"));
+                let (scheme, token) = (self.auth_name(scheme), self.auth_secret(token));
+                Some(Auth::Scheme { scheme: scheme?, token: token? })
+            }
+            AuthWord::Header => {
+                let (name, value) = (take("name"), take("value"));
+                let (name, value) = (self.auth_name(name), self.auth_secret(value));
+                Some(Auth::Header { name: name?, value: value? })
+            }
+            AuthWord::Query => {
+                let (name, value) = (take("name"), take("value"));
+                let value = self.auth_secret(value);
+                Some(Auth::Query { name: name?.into_inner(), value: value? })
+            }
+        }
+    }
+
+    /// One key: it must be there if the type has it, and must not if not.
+    fn auth_value(&mut self, auth: AuthWord, key: &str, field: Field<String>, table: &Span) -> Option<Spanned<String>> {
+        let given = field.is_some();
+        let value = self.faults.value(field);
+        if keys(auth).contains(&key) {
+            return self.required(value, table, key, given, &format!("write `{}`", example(auth)));
+        }
+        if let Some(value) = value {
+            let what = format!("`{key}` means nothing for `type = \"{}\"`", auth.as_str());
+            self.faults.at(&value.span(), what, format!("write `{}`", example(auth)));
+        }
+        None
+    }
+
+    fn auth_secret(&mut self, reference: Option<Spanned<String>>) -> Option<Secret> {
+        reference.and_then(|reference| self.secret(&reference))
+    }
+
+    /// A scheme or a header's name.
+    fn auth_name(&mut self, name: Option<Spanned<String>>) -> Option<String> {
+        let name = name?;
+        if !is_token(name.get_ref()) {
+            self.faults.at(
+                &name.span(),
+                format!("`{}` cannot stand in a header", name.get_ref()),
+                "write letters, digits and `-`",
+            );
+        }
+        Some(name.into_inner())
+    }
+}

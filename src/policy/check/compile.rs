@@ -1,0 +1,96 @@
+//! Expressions, templates and secrets: compiled or read here, their faults brought to their place in the file.
+
+use serde_spanned::Spanned;
+
+use super::Check;
+use crate::policy::expr::{CompileError, Place, READING_NAMES};
+use crate::policy::secret::SecretError;
+use crate::policy::{Expr, Inputs, Secret, Template};
+use crate::written::Span;
+
+/// The names that expressions of one policy may use beside the filters.
+#[derive(Debug)]
+pub(super) struct Names {
+    question: Vec<String>,
+}
+
+impl Names {
+    /// `key` and the declared inputs.
+    pub(super) fn of(inputs: &Option<Inputs>) -> Self {
+        let further = inputs.iter().flat_map(|inputs| inputs.further.iter().map(|input| input.name.to_string()));
+        Self { question: std::iter::once("key".to_owned()).chain(further).collect() }
+    }
+
+    /// What a request's templates see.
+    pub(super) fn question(&self) -> Vec<&str> {
+        self.question.iter().map(String::as_str).collect()
+    }
+
+    /// What rules and fields see: the question, and what a transport's answer has.
+    pub(super) fn reading<'a>(&'a self, of_transport: &[&'static str]) -> Vec<&'a str> {
+        self.question().into_iter().chain(of_transport.iter().copied()).collect()
+    }
+}
+
+impl Check<'_> {
+    /// Compiles an expression.
+    pub(super) fn expr(&mut self, source: &Spanned<String>, names: Vec<&str>) -> Option<Expr> {
+        Expr::compile(source.get_ref(), &names).map_err(|error| self.not_compiled(&source.span(), error)).ok()
+    }
+
+    /// Compiles an expression over an answer. What another transport answers with is no name here.
+    pub(super) fn reading_expr(&mut self, source: &Spanned<String>, names: &[&str]) -> Option<Expr> {
+        let error = match Expr::compile(source.get_ref(), names) {
+            Ok(expr) => return Some(expr),
+            Err(error) => error,
+        };
+        let name = source.get_ref().get(error.at.clone()).unwrap_or_default();
+        let (what, mend) = if READING_NAMES.contains(&name) {
+            let there: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let mend = format!("there are {}", there.join(", "));
+            (format!("this type of upstream has no `{name}`"), mend)
+        } else {
+            (error.what, error.mend)
+        };
+        self.faults.within(&source.span(), error.at.start, what, mend);
+        None
+    }
+
+    /// Compiles a template.
+    pub(super) fn template(&mut self, source: &Spanned<String>, names: Vec<&str>, place: Place) -> Option<Template> {
+        Template::compile(source.get_ref(), &names, place)
+            .map_err(|error| self.not_compiled(&source.span(), error))
+            .ok()
+    }
+
+    fn not_compiled(&mut self, span: &Span, error: CompileError) {
+        self.faults.within(span, error.at.start, error.what, error.mend);
+    }
+
+    /// Reads the secret that a value refers to.
+    pub(super) fn secret(&mut self, reference: &Spanned<String>) -> Option<Secret> {
+        match Secret::read(reference.get_ref()) {
+            Ok(secret) => {
+                self.secrets.push(secret.expose().to_owned());
+                Some(secret)
+            }
+            Err(error) => {
+                self.faults.at(&reference.span(), error.to_string(), secret_mend(&error));
+                None
+            }
+        }
+    }
+}
+
+/// The next step for a secret that does not read.
+pub(crate) fn secret_mend(error: &SecretError) -> String {
+    match error {
+        SecretError::Literal => "put it into the environment or into a file, and name that here".to_owned(),
+        SecretError::NotInEnvironment(name) => format!("set `{name}` where dipcache is started, or correct the name"),
+        SecretError::File { .. } => "create the file, and let dipcache read it".to_owned(),
+        SecretError::CredentialName(_) => "write the bare name that stands in the unit's LoadCredential".to_owned(),
+        SecretError::NoCredentials(_) => "add the line to the unit, or use `env:NAME` or `file:PATH`".to_owned(),
+        SecretError::Empty(_) => "give it a value, or take it out of the policy".to_owned(),
+        SecretError::NotText(_) => "write the secret anew, as one line of text".to_owned(),
+    }
+}

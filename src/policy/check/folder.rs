@@ -1,0 +1,122 @@
+//! A folder of policies: one file a lookup.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::read_file;
+use crate::policy::{Fault, Policy};
+
+/// Reads every `*.toml` of a folder, in order of name. Good policies are there beside the faults of
+/// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
+/// are not looked at.
+pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
+    read_dir_with(dir, &|text| text)
+}
+
+/// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own
+/// ports in. Lines must keep their numbers.
+pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut policies = Vec::new();
+    let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for path in toml_files(dir, &mut faults) {
+        if let Some(fault) = twice(&path, &mut seen) {
+            faults.push(fault);
+            continue;
+        }
+        match read_file(&path, change) {
+            Ok(parsed) => policies.extend(parsed.enabled.then_some(parsed.policy)),
+            Err(more) => faults.extend(more),
+        }
+    }
+    faults.extend(stray_files(dir, &seen));
+    (policies, faults)
+}
+
+/// The lookup's name: the file's name without `.toml`.
+///
+/// # Errors
+/// A name that would not do in a URL, a cache key and a label.
+pub(super) fn lookup_name(path: &Path) -> Result<String, Fault> {
+    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    if (1..=64).contains(&name.len()) && name.bytes().all(fits) {
+        return Ok(name);
+    }
+    let mend = "rename the file: small letters, digits, `-` and `_`, at most 64".to_owned();
+    Err(whole_file(path, format!("the file's name makes `{name}` the lookup's name, which does not do"), mend))
+}
+
+/// The fault of a second file for one lookup, whatever the case of its name.
+fn twice(path: &Path, seen: &mut BTreeMap<String, PathBuf>) -> Option<Fault> {
+    let name = path.file_stem()?.to_string_lossy().to_lowercase();
+    match seen.get(&name) {
+        Some(first) => Some(described_twice(path, &name, first)),
+        None => {
+            seen.insert(name, path.to_owned());
+            None
+        }
+    }
+}
+
+fn described_twice(path: &Path, name: &str, first: &Path) -> Fault {
+    let what = format!("the lookup `{name}` is described twice, here and in {}", first.display());
+    whole_file(path, what, "keep one of the two files, or rename one".to_owned())
+}
+
+/// Policies in folders below: nobody would serve them, and nobody would know why.
+fn stray_files(dir: &Path, seen: &BTreeMap<String, PathBuf>) -> Vec<Fault> {
+    let mut below: Vec<PathBuf> = entries(dir).unwrap_or_default().into_iter().filter(|path| path.is_dir()).collect();
+    below.sort();
+    let files = below.iter().flat_map(|folder| toml_files(folder, &mut Vec::new()));
+    files
+        .map(|path| {
+            let name = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+            match seen.get(&name) {
+                Some(first) => described_twice(&path, &name, first),
+                None => whole_file(
+                    &path,
+                    format!("a policy in a folder below {} is not read", dir.display()),
+                    "move it up, or give it another ending than .toml".to_owned(),
+                ),
+            }
+        })
+        .collect()
+}
+
+fn toml_files(dir: &Path, faults: &mut Vec<Fault>) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = match entries(dir) {
+        Ok(entries) => entries.into_iter().filter(|path| is_toml(path) && !path.is_dir()).collect(),
+        Err(error) => {
+            let what = format!("the folder of policies does not read: {error}");
+            faults.push(whole_file(dir, what, "create it, or set `dir` under [policies]".to_owned()));
+            Vec::new()
+        }
+    };
+    // Small letters sort behind capitals: of `Lrn.toml` and `lrn.toml` the well-named one is the first.
+    files.sort_by(|a, b| b.file_name().cmp(&a.file_name()));
+    files.sort_by_key(|path| path.file_name().map(|name| name.to_string_lossy().to_lowercase()));
+    files
+}
+
+fn entries(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !hidden(&path) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "toml")
+}
+
+/// A fault of a file as a whole.
+fn whole_file(path: &Path, what: String, mend: String) -> Fault {
+    Fault { file: path.to_owned(), line: 1, column: 1, what, mend }
+}

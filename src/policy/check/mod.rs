@@ -1,0 +1,145 @@
+//! From the policy as typed to the policy as run: every fault at once, each with its place and its remedy.
+//!
+//! [`read_dir`] reads a folder of policies, [`read`] one file, [`parse`] a text. The order within: the
+//! text is parsed past its slips ([`crate::written`]), then each part is checked on its own (`inputs`,
+//! `times`, `upstream` with one module a transport, `record`), and only a policy without a single fault
+//! is put together. A part that is wrong stands in as its default meanwhile, so that one fault does not
+//! make others.
+
+mod auth;
+mod compile;
+mod digest;
+mod dns;
+mod folder;
+mod http;
+mod inputs;
+mod parts;
+mod record;
+mod rules;
+mod sql;
+mod times;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use serde_spanned::Spanned;
+
+use super::file::PolicyFile;
+use super::kind::Kind;
+use super::{Fault, Policy};
+use crate::written::{Document, Faults, Source, Span, file_text};
+use compile::Names;
+
+pub(crate) use compile::secret_mend;
+pub use folder::{read_dir, read_dir_with};
+
+/// A policy, and whether it is to be served.
+#[derive(Debug)]
+struct Parsed {
+    policy: Policy,
+    enabled: bool,
+}
+
+/// Reads one policy; its lookup's name is the file's name without `.toml`.
+///
+/// # Errors
+/// Every fault in it.
+pub fn read(path: &Path) -> Result<Policy, Vec<Fault>> {
+    read_file(path, &|text| text).map(|parsed| parsed.policy)
+}
+
+fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, Vec<Fault>> {
+    let name = folder::lookup_name(path).map_err(|fault| vec![fault])?;
+    let text = file_text(path).map_err(|fault| vec![fault])?;
+    parse_text(&name, path, &change(text))
+}
+
+/// Reads a policy from its text. `path` is where it came from: faults name it, and files that the
+/// policy names are looked up beside it.
+///
+/// # Errors
+/// Every fault in it.
+pub fn parse(name: &str, path: &Path, text: &str) -> Result<Policy, Vec<Fault>> {
+    parse_text(name, path, text).map(|parsed| parsed.policy)
+}
+
+fn parse_text(name: &str, path: &Path, text: &str) -> Result<Parsed, Vec<Fault>> {
+    let mut faults = Faults::new(Source::new(path, text));
+    let parsed = Document::parse(text, &mut faults).and_then(|document| {
+        let file = document.read::<PolicyFile>(&mut faults)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Check { faults: &mut faults, folder, secrets: Vec::new(), span: document.span() }.policy(name, file, &document)
+    });
+    match parsed {
+        Some(parsed) if faults.is_empty() => Ok(parsed),
+        _ => Err(faults.into_vec()),
+    }
+}
+
+/// One policy's check, under way.
+struct Check<'a> {
+    faults: &'a mut Faults,
+    /// Where files that the policy names are looked up.
+    folder: &'a Path,
+    /// Values that the fingerprint must know of although the text does not hold them.
+    secrets: Vec<String>,
+    /// The top of the file.
+    span: Span,
+}
+
+impl Check<'_> {
+    fn policy(mut self, name: &str, file: PolicyFile, document: &Document<'_>) -> Option<Parsed> {
+        let enabled = self.faults.or(file.enabled, true);
+        let kind = self.faults.value(file.kind).map_or(Kind::Raw, |kind| kind.into_inner().0);
+        let describe = self.faults.or(file.describe, String::new());
+        let (inputs, applies_when) = self.inputs(file.input);
+        let names = Names::of(&inputs);
+        let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));
+
+        let budget = self.budget(file.budget.unwrap_or_default());
+        let cache = self.cache(file.cache.unwrap_or_default());
+        let breaker = self.breaker(file.breaker.unwrap_or_default(), &budget);
+        let upstreams = self.upstreams(file.upstream, kind, &names, &budget);
+        let fallback = file.fallback.and_then(|fallback| self.fallback(fallback, &names));
+        let field_order = record::field_order(&upstreams, fallback.as_deref());
+        let text_field = self.text_field(file.answer.unwrap_or_default(), kind, &field_order);
+
+        let shape = digest::shape(document);
+        let fingerprint = digest::fingerprint(name, document, &self.secrets);
+        let policy = Policy {
+            name: name.into(),
+            kind,
+            describe,
+            inputs: inputs?,
+            applies_when,
+            budget,
+            cache,
+            breaker,
+            fallback,
+            text_field,
+            field_order,
+            upstreams,
+            shape,
+            fingerprint,
+        };
+        Some(Parsed { policy, enabled })
+    }
+
+    /// A value that must be there, in the table at `table`.
+    fn required<T>(
+        &mut self,
+        value: Option<Spanned<T>>,
+        table: &Span,
+        key: &str,
+        given: bool,
+        mend: &str,
+    ) -> Option<Spanned<T>> {
+        if value.is_none() && !given {
+            self.faults.missing(table, key, format!("`{key}` is missing"), mend);
+        }
+        value
+    }
+}

@@ -1,0 +1,123 @@
+//! `[[upstream.rule]]` and `[upstream.fields]`: what an answer means, and what is kept of it.
+
+use serde_spanned::Spanned;
+
+use super::Check;
+use super::upstream::Around;
+use crate::policy::file::{Named, RuleFile};
+use crate::policy::kind::Kind;
+use crate::policy::{Expr, Rule};
+use crate::written::{Lines, nearest};
+
+impl Check<'_> {
+    /// The rules, in order; wrong ones are left out.
+    pub(super) fn rules(&mut self, files: Vec<Spanned<RuleFile>>, names: &[&str]) -> Vec<Rule> {
+        files.into_iter().filter_map(|file| self.rule(file, names)).collect()
+    }
+
+    fn rule(&mut self, file: Spanned<RuleFile>, names: &[&str]) -> Option<Rule> {
+        let table = file.span();
+        let file = file.into_inner();
+        let (has_when, has_outcome) = (file.when.is_some(), file.outcome.is_some());
+        let when = self.faults.value(file.when);
+        let outcome = self.faults.value(file.outcome);
+        let hold = self.faults.value(file.hold);
+        let ttl = self.faults.value(file.ttl);
+        let when = self.required(when, &table, "when", has_when, "add the test, such as `when = \"status == 404\"`");
+        let mend = "add what it means, such as `outcome = \"not_found\"`";
+        let outcome = self.required(outcome, &table, "outcome", has_outcome, mend);
+        let when = when.and_then(|when| self.reading_expr(&when, names));
+        let outcome = outcome?.into_inner().0;
+
+        if let Some(ttl) = ttl.as_ref().filter(|_| !outcome.is_answer()) {
+            let what = format!("`ttl` means nothing for `{outcome}`: only answers are kept");
+            self.faults.at(&ttl.span(), what, "take it out, or write `hold` to leave the upstream alone for a while");
+        }
+        if let Some(hold) = hold.as_ref().filter(|_| outcome.is_answer()) {
+            let what = format!("`hold` means nothing for `{outcome}`: the upstream answered");
+            self.faults.at(&hold.span(), what, "take it out, or write `ttl` for how long the answer is kept");
+        }
+        Some(Rule { when: when?, outcome, hold: hold.map(Spanned::into_inner), ttl: ttl.map(Spanned::into_inner) })
+    }
+
+    /// What is kept, in order.
+    pub(super) fn fields(
+        &mut self,
+        file: Option<Spanned<Named>>,
+        around: &Around<'_>,
+        names: &[&str],
+    ) -> Vec<(String, Expr)> {
+        let Some(file) = file.filter(|file| !file.get_ref().is_empty()) else {
+            let mend = "add [upstream.fields] below it, a line a field: `lrn = \"body.lrn or key\"`";
+            self.faults.missing(
+                &around.table,
+                "fields",
+                "nothing of the answer would be kept: there are no fields",
+                mend,
+            );
+            return Vec::new();
+        };
+        let file = file.into_inner();
+        let all: Vec<String> = file.keys().map(|name| name.get_ref().clone()).collect();
+        let mut fields = Vec::new();
+        for (name, source) in file {
+            self.field_name(&name, around.kind, &all);
+            let source = self.faults.value(Some(source));
+            let expr = source.and_then(|source| self.reading_expr(&source, names));
+            fields.extend(expr.map(|expr| (name.into_inner(), expr)));
+        }
+        fields
+    }
+
+    fn field_name(&mut self, name: &Spanned<String>, kind: Kind, all: &[String]) {
+        let text = name.get_ref().as_str();
+        if text.is_empty() || text.len() > 64 || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            let mend = "write letters, digits and `_`: scripts name it in URLs and cache keys";
+            self.faults.at(&name.span(), format!("`{text}` cannot be a field's name"), mend);
+        } else if let Some(canonical) = misspelt(text, kind, all) {
+            self.faults.at(
+                &name.span(),
+                format!("`{text}` is not a field of `{}`, but looks like one", kind.as_str()),
+                format!("did you mean `{canonical}`? a field of your own needs a name less like it"),
+            );
+        }
+    }
+
+    /// The fields without which a record is `partial`.
+    pub(super) fn required_fields(&mut self, list: Lines<String>, fields: &[(String, Expr)]) -> Vec<String> {
+        let known: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        let mut required = Vec::new();
+        for name in self.faults.list(list).unwrap_or_default() {
+            let text = name.get_ref();
+            // Without a single good field there is a greater fault, told elsewhere.
+            if !known.is_empty() && !known.contains(&text.as_str()) {
+                let mend = match nearest(text, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`? "),
+                    None => String::new(),
+                };
+                let mend = format!("{mend}the upstream's fields are {}", known.join(", "));
+                self.faults.at(&name.span(), format!("`{text}` is required, but is no field"), mend);
+            }
+            required.push(name.into_inner());
+        }
+        required
+    }
+}
+
+/// The canonical field that a name misses by one letter. A name that only adds to a canonical one
+/// (`name2`) is the operator's own, and so is one beside which the canonical field stands.
+fn misspelt(name: &str, kind: Kind, all: &[String]) -> Option<&'static str> {
+    let fields = kind.fields();
+    if fields.contains(&name) || name.len() < 3 {
+        return None;
+    }
+    fields
+        .iter()
+        .find(|field| {
+            strsim::damerau_levenshtein(name, field) == 1
+                && !name.starts_with(**field)
+                && !all.iter().any(|other| other == **field)
+        })
+        .copied()
+}

@@ -1,0 +1,146 @@
+//! Expressions and templates: Jinja, as minijinja runs it, compiled once and run over a question or a reading.
+//!
+//! A source is compiled when its policy is loaded: parsed, then walked for every name, filter, test and
+//! call that does not exist, so that a typo is a message at load and never a wrong
+//! answer at night. What remains at run time is bounded: a run has a fixed amount of fuel, there are
+//! no macros, no includes and no unbounded loops, and regular expressions run in linear time.
+//!
+//! Running is lenient where vendors are sloppy: a path through something that is not there is
+//! undefined, which counts as false, prints as nothing and gives way to `or`.
+//!
+//! A [`Template`] escapes every value for its [`Place`]; only `| raw` lets one through as it is.
+
+mod check;
+mod environment;
+mod known;
+mod place;
+mod scope;
+#[cfg(test)]
+mod tests;
+
+use minijinja::{Environment, Expression, Value};
+
+pub use place::Place;
+pub use scope::Scope;
+
+/// The names that every expression and template may use.
+pub const QUESTION_NAMES: [&str; 1] = ["key"];
+
+/// The names that rules and fields may use beside [`QUESTION_NAMES`] and the declared inputs.
+/// None of them may be an input's name.
+pub const READING_NAMES: [&str; 7] = ["status", "headers", "body", "text", "rcode", "answers", "rows"];
+
+/// The longest source that is compiled, in bytes.
+const MAX_SOURCE: usize = 64 * 1024;
+
+/// An expression, compiled.
+#[derive(Debug)]
+pub struct Expr {
+    source: String,
+    run: Expression<'static, 'static>,
+}
+
+/// A template, compiled, that escapes each value for the place it is put in.
+#[derive(Debug)]
+pub struct Template {
+    source: String,
+    place: Place,
+    // Boxed: policies hold many templates inline, and this is large.
+    run: Box<Environment<'static>>,
+}
+
+/// Why an expression or a template does not compile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct CompileError {
+    /// Where in the source, in bytes.
+    pub at: std::ops::Range<usize>,
+    /// What is wrong, in words that a person who never saw the language can act on.
+    pub what: String,
+    /// How to mend it: the nearest known filter or name, for instance.
+    pub mend: String,
+}
+
+/// Why an expression or a template did not run; it is never the operator's secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ExprError(pub String);
+
+impl Expr {
+    /// Compiles it. `names` are the names it may use beside the filters; another one is an error.
+    ///
+    /// # Errors
+    /// Unknown filters, tests and names, and text that is no expression.
+    pub fn compile(source: &str, names: &[&str]) -> Result<Self, CompileError> {
+        check::bounded(source)?;
+        check::expression(source, names)?;
+        let run = environment::shared()
+            .compile_expression_owned(source.to_owned())
+            .map_err(|error| check::not_parsed(source, &error, check::EXPRESSION))?;
+        Ok(Self { source: source.to_owned(), run })
+    }
+
+    /// The text that it was compiled from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When a filter refuses its input, two values do not go together, or the run takes too long.
+    pub fn eval(&self, scope: &Scope) -> Result<Value, ExprError> {
+        self.run.eval(scope.0.clone()).map_err(ExprError::from)
+    }
+
+    /// Runs it and asks whether the result counts as true.
+    ///
+    /// # Errors
+    /// As [`Expr::eval`].
+    pub fn is_true(&self, scope: &Scope) -> Result<bool, ExprError> {
+        Ok(self.eval(scope)?.is_true())
+    }
+}
+
+impl Template {
+    /// Compiles it for its place.
+    ///
+    /// # Errors
+    /// As [`Expr::compile`]; and a byte 0 in a JSON body's own text.
+    pub fn compile(source: &str, names: &[&str], place: Place) -> Result<Self, CompileError> {
+        check::bounded(source)?;
+        check::template(source, names)?;
+        place.accepts(source)?;
+        let run = environment::of_template(source, place)
+            .map_err(|error| check::not_parsed(source, &error, check::TEMPLATE))?;
+        Ok(Self { source: source.to_owned(), place, run: Box::new(run) })
+    }
+
+    /// The text that it was compiled from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Renders it.
+    ///
+    /// # Errors
+    /// As [`Expr::eval`]; and when the text does not fit its place: a URL whose path climbs, a name
+    /// that no DNS can hold.
+    pub fn render(&self, scope: &Scope) -> Result<String, ExprError> {
+        let template = self.run.get_template(environment::ONLY_TEMPLATE)?;
+        self.place.finish(template.render(scope.0.clone())?)
+    }
+}
+
+impl From<minijinja::Error> for ExprError {
+    fn from(error: minijinja::Error) -> Self {
+        let what = match error.kind() {
+            minijinja::ErrorKind::OutOfFuel => "it runs too long; make it simpler".to_owned(),
+            kind => match error.detail() {
+                Some(detail) => detail.to_owned(),
+                None => kind.to_string(),
+            },
+        };
+        Self(what)
+    }
+}

@@ -1,0 +1,118 @@
+//! What expressions see.
+//!
+//! A scope holds its trees by reference: building one copies the key, the inputs and the headers, and
+//! none of the body, the answers or the rows.
+
+use std::sync::Arc;
+
+use minijinja::Value;
+use minijinja::value::{Enumerator, Object};
+
+use crate::policy::{Question, Reading};
+
+/// What expressions see: `key`, the declared inputs, and what an upstream said, if it has said something.
+#[derive(Clone, Debug)]
+pub struct Scope(pub(super) Value);
+
+impl Scope {
+    /// The names a request's templates see.
+    pub fn of_question(question: &Question) -> Self {
+        Self(Value::from_object(Names::of(question, None)))
+    }
+
+    /// The names a rule or a field sees.
+    pub fn of_reading(question: &Question, reading: &Reading) -> Self {
+        Self(Value::from_object(Names::of(question, Some(Said::of(reading)))))
+    }
+}
+
+#[derive(Debug)]
+struct Names {
+    key: Value,
+    inputs: Vec<(Arc<str>, Value)>,
+    said: Option<Said>,
+}
+
+#[derive(Debug)]
+struct Said {
+    status: Value,
+    headers: Value,
+    body: Value,
+    text: Value,
+    rcode: Value,
+    answers: Value,
+    rows: Value,
+}
+
+impl Names {
+    fn of(question: &Question, said: Option<Said>) -> Self {
+        let inputs = question
+            .named_inputs()
+            .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, Value::from)))
+            .collect();
+        Self { key: Value::from(question.key.as_str()), inputs, said }
+    }
+}
+
+impl Said {
+    fn of(reading: &Reading) -> Self {
+        Self {
+            status: reading.status.map_or(Value::UNDEFINED, Value::from),
+            headers: headers(&reading.headers),
+            body: reading.body.clone(),
+            text: Value::from(&reading.text),
+            rcode: reading.rcode.as_deref().map_or(Value::UNDEFINED, Value::from),
+            answers: reading.answers.clone(),
+            rows: reading.rows.clone(),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<Value> {
+        let value = match name {
+            "status" => &self.status,
+            "headers" => &self.headers,
+            "body" => &self.body,
+            "text" => &self.text,
+            "rcode" => &self.rcode,
+            "answers" => &self.answers,
+            "rows" => &self.rows,
+            _ => return None,
+        };
+        Some(value.clone())
+    }
+}
+
+/// Headers by lower-case name; one that comes twice is one list, as RFC 9110 section 5.3 reads it.
+fn headers(headers: &[(String, String)]) -> Value {
+    let mut joined: indexmap::IndexMap<&str, String> = indexmap::IndexMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        match joined.get_mut(name.as_str()) {
+            Some(known) => {
+                known.push_str(", ");
+                known.push_str(value);
+            }
+            None => drop(joined.insert(name, value.clone())),
+        }
+    }
+    Value::from_pairs(joined)
+}
+
+impl Object for Names {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        if name == "key" {
+            return Some(self.key.clone());
+        }
+        if let Some((_, value)) = self.inputs.iter().find(|(known, _)| &**known == name) {
+            return Some(value.clone());
+        }
+        self.said.as_ref().and_then(|said| said.get(name))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
+    }
+}

@@ -1,0 +1,216 @@
+//! Words from closed sets, and the few values that are read from more than one form.
+
+use std::time::Duration;
+
+use crate::answer::Outcome;
+use crate::policy::kind::Kind;
+use crate::policy::number::Country;
+use crate::policy::{DnsRecord, Format, HttpMethod};
+use crate::written::{Leaf, Word, Wrong, nearest};
+
+/// `[budget] order`
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OrderWord {
+    Failover,
+    Hedge,
+}
+
+impl Word for OrderWord {
+    const WHAT: &'static str = "an order";
+    const WORDS: &'static [(&'static str, Self)] = &[("failover", Self::Failover), ("hedge", Self::Hedge)];
+}
+
+/// `[[upstream]] type`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TransportWord {
+    Http,
+    Dns,
+    Sql,
+}
+
+impl TransportWord {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Dns => "dns",
+            Self::Sql => "sql",
+        }
+    }
+}
+
+impl Word for TransportWord {
+    const WHAT: &'static str = "a type of upstream";
+    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("dns", Self::Dns), ("sql", Self::Sql)];
+}
+
+/// `[input]` types; the last ones are other words for the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputWord {
+    Tn,
+    Dns,
+    Digits,
+    Text,
+}
+
+impl Word for InputWord {
+    const WHAT: &'static str = "a type of input";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tn", Self::Tn),
+        ("dns", Self::Dns),
+        ("digits", Self::Digits),
+        ("text", Self::Text),
+        ("ani", Self::Tn),
+        ("dnis", Self::Tn),
+        ("account", Self::Text),
+    ];
+}
+
+impl Word for HttpMethod {
+    const WHAT: &'static str = "a method";
+    const WORDS: &'static [(&'static str, Self)] = &[("GET", Self::Get), ("POST", Self::Post), ("PUT", Self::Put)];
+}
+
+impl Word for DnsRecord {
+    const WHAT: &'static str = "a record type";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("A", Self::A),
+        ("AAAA", Self::Aaaa),
+        ("SRV", Self::Srv),
+        ("NAPTR", Self::Naptr),
+        ("TXT", Self::Txt),
+        ("PTR", Self::Ptr),
+    ];
+}
+
+/// `[[upstream]] format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FormatWord(pub(crate) Format);
+
+impl Word for FormatWord {
+    const WHAT: &'static str = "a format";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("json", Self(Format::Json)), ("text", Self(Format::Text)), ("none", Self(Format::None))];
+}
+
+/// `auth = { type = … }`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuthWord {
+    None,
+    Basic,
+    Bearer,
+    Scheme,
+    Header,
+    Query,
+}
+
+impl AuthWord {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Basic => "basic",
+            Self::Bearer => "bearer",
+            Self::Scheme => "scheme",
+            Self::Header => "header",
+            Self::Query => "query",
+        }
+    }
+}
+
+impl Word for AuthWord {
+    const WHAT: &'static str = "a type of auth";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("basic", Self::Basic),
+        ("bearer", Self::Bearer),
+        ("scheme", Self::Scheme),
+        ("header", Self::Header),
+        ("query", Self::Query),
+    ];
+}
+
+/// What a rule may decide: all that an upstream's answer can mean, and nothing that only dipcache
+/// itself can know (`open`, `overload`, `fallback`…).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RuleOutcome(pub(crate) Outcome);
+
+impl Word for RuleOutcome {
+    const WHAT: &'static str = "an outcome that a rule can decide";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        (Outcome::Found.as_str(), Self(Outcome::Found)),
+        (Outcome::Partial.as_str(), Self(Outcome::Partial)),
+        (Outcome::NotFound.as_str(), Self(Outcome::NotFound)),
+        (Outcome::NotApplicable.as_str(), Self(Outcome::NotApplicable)),
+        (Outcome::InvalidNumber.as_str(), Self(Outcome::InvalidNumber)),
+        (Outcome::RateLimited.as_str(), Self(Outcome::RateLimited)),
+        (Outcome::QuotaExhausted.as_str(), Self(Outcome::QuotaExhausted)),
+        (Outcome::AuthError.as_str(), Self(Outcome::AuthError)),
+        (Outcome::VendorError.as_str(), Self(Outcome::VendorError)),
+        (Outcome::Timeout.as_str(), Self(Outcome::Timeout)),
+    ];
+}
+
+/// `hedge_after`: a duration, or `p95`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HedgeAfter {
+    /// After a fixed time.
+    Fixed(Duration),
+    /// Where a measured percentile was asked for: half the call budget stands in for it.
+    Percentile,
+}
+
+impl Leaf for HedgeAfter {
+    const EXPECTED: &'static str = "a duration with its unit";
+    const EXAMPLE: &'static str = "\"20ms\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        if text == "p95" { Ok(Self::Percentile) } else { Duration::from_text(text).map(Self::Fixed) }
+    }
+
+    fn from_integer(number: i64) -> Result<Self, Wrong> {
+        Duration::from_integer(number).map(Self::Fixed)
+    }
+
+    fn from_float(number: f64) -> Result<Self, Wrong> {
+        Duration::from_float(number).map(Self::Fixed)
+    }
+}
+
+/// `kind`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KindWord(pub(crate) Kind);
+
+impl Leaf for KindWord {
+    const EXPECTED: &'static str = "a kind of lookup, in quotes";
+    const EXAMPLE: &'static str = "\"lrn\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Kind::from_name(text).map(Self).ok_or_else(|| {
+            let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+            let near =
+                nearest(text, names.iter().copied()).map_or(String::new(), |word| format!("did you mean `{word}`? "));
+            Wrong::new(
+                format!("`{text}` is not a kind of lookup"),
+                format!("{near}there are {}; `raw` has fields of its own", names.join(", ")),
+            )
+        })
+    }
+}
+
+/// `country`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CountryCode(pub(crate) Country);
+
+impl Leaf for CountryCode {
+    const EXPECTED: &'static str = "a country's two letters, in quotes";
+    const EXAMPLE: &'static str = "\"US\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Country::from_iso(text).map(Self).ok_or_else(|| {
+            let codes: Vec<&str> = Country::all_iso().collect();
+            Wrong::new(
+                format!("the numbers of `{text}` are not known"),
+                format!("write a country's two capital letters (ISO 3166); known are {}", codes.join(", ")),
+            )
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! The filters of the policy language, beside those that come with Jinja.
+//!
+//! `numbers` speaks of telephone numbers, `text` of strings, `types` of what vendors call true, five
+//! or a code, `patterns` of regular expressions. All are lenient with what is not there: undefined
+//! and null go through as undefined, so that `body.lrn | e164_plus or key` needs no test before it.
+
+mod numbers;
+mod patterns;
+mod text;
+mod types;
+
+use minijinja::{Environment, Value};
+
+pub use patterns::pattern;
+pub use text::presentable;
+
+/// The tests of our own.
+pub const TESTS: [&str; 1] = ["matching"];
+
+/// The names of all filters of our own.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    numbers::NAMES.into_iter().chain(text::NAMES).chain(types::NAMES).chain(patterns::NAMES)
+}
+
+/// The number filters as one phrase, for messages.
+pub fn number_filters() -> String {
+    numbers::NAMES.map(|name| format!("`{name}`")).join(", ")
+}
+
+/// Adds them all.
+pub(super) fn register(environment: &mut Environment<'static>) {
+    numbers::register(environment);
+    text::register(environment);
+    types::register(environment);
+    patterns::register(environment);
+}
+
+/// The name most like this one, if any is like enough to be a typo of it.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let far = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= far || (name.len() > 2 && candidate.starts_with(name)))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A value's text; `None` for what is not there. A number's text has no sign or dot of its own making.
+fn text_of(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
+    if value.is_undefined() || value.is_none() {
+        return None;
+    }
+    Some(match value.as_str() {
+        Some(text) => text.into(),
+        None => value.to_string().into(),
+    })
+}

@@ -1,0 +1,208 @@
+//! From a caller's text to a question: keys and inputs in their one canonical form.
+//!
+//! This is the first step of every hit. A plain number without further inputs is read in one pass and
+//! kept inline: nothing is allocated.
+
+mod dns_name;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+
+use crate::policy::Policy;
+use crate::policy::number::{self, Country};
+
+/// Separates the parts of a question's id. No canonical key or input holds a control character.
+const SEPARATOR: char = '\u{1f}';
+
+/// The key's type and the further inputs that a policy declares.
+#[derive(Debug)]
+pub struct Inputs {
+    /// The key's type.
+    pub key: InputType,
+    /// Further inputs, in the order in which the policy declares them.
+    pub further: Vec<Declared>,
+}
+
+/// A further input.
+#[derive(Debug)]
+pub struct Declared {
+    /// Its name in queries and expressions.
+    pub name: Arc<str>,
+    /// Its type.
+    pub input: InputType,
+    /// False when a question without it is refused.
+    pub optional: bool,
+    /// Used when a question comes without it. In canonical form.
+    pub default: Option<CompactString>,
+}
+
+/// What a key or an input may be, and how its canonical form is found.
+#[derive(Clone, Debug)]
+pub enum InputType {
+    /// A telephone number: `+` and E.164 digits.
+    Tn {
+        /// The country whose national forms are understood beside the international one, such as `US`.
+        country: Country,
+    },
+    /// A name of the DNS: lower case, no dot at the end, at most 253 bytes (RFC 1035).
+    DnsName,
+    /// Digits only, for prefixes and codes; at most 32.
+    Digits,
+    /// Any printable text without control characters, at most 250 bytes.
+    Text,
+}
+
+/// A question, in canonical form.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// The key.
+    pub key: CompactString,
+    /// The further inputs, one a declared name, in the order of declaration.
+    pub inputs: Vec<Option<CompactString>>,
+    /// The names of `inputs`, in the same order.
+    pub names: Vec<Arc<str>>,
+    /// What the cache knows it by: the key alone where there are no further inputs.
+    pub id: CompactString,
+}
+
+/// Why a caller's text is no question.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadInput {
+    /// The key does not fit its type.
+    #[error("the key is not {expected}")]
+    Key {
+        /// What it should be, in words.
+        expected: &'static str,
+        /// True where a telephone number was expected.
+        number: bool,
+    },
+    /// An input does not fit its type, or is missing.
+    #[error("input `{name}` is not {expected}")]
+    Input {
+        /// The input's name.
+        name: String,
+        /// What it should be, in words.
+        expected: &'static str,
+    },
+    /// The policy declares no such input.
+    #[error("there is no input `{name}`; this policy takes {known}")]
+    Unknown {
+        /// The name that was given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+impl Policy {
+    /// Brings a caller's text into canonical form. `inputs` holds names and raw values, percent-decoded;
+    /// an empty value is none, and of a name that comes twice the last counts.
+    ///
+    /// # Errors
+    /// [`BadInput`] says which part does not fit and what it should be.
+    #[inline]
+    pub fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput> {
+        self.inputs.question(key, inputs)
+    }
+}
+
+impl Inputs {
+    /// See [`Policy::question`].
+    ///
+    /// # Errors
+    /// [`BadInput`] says which part does not fit and what it should be.
+    pub fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput> {
+        let key = self.key.canonical(key).ok_or_else(|| BadInput::Key {
+            expected: self.key.expected(),
+            number: matches!(self.key, InputType::Tn { .. }),
+        })?;
+        if let Some((name, _)) = inputs.iter().find(|(name, _)| !self.declares(name)) {
+            return Err(BadInput::Unknown { name: shortened(name), known: self.known() });
+        }
+        if self.further.is_empty() {
+            return Ok(Question::of_key(key));
+        }
+        let values = self.further.iter().map(|declared| declared.value(inputs)).collect::<Result<Vec<_>, _>>()?;
+        let names = self.further.iter().map(|declared| Arc::clone(&declared.name)).collect();
+        let mut id = key.clone();
+        for value in &values {
+            id.push(SEPARATOR);
+            id.push_str(value.as_deref().unwrap_or_default());
+        }
+        Ok(Question { key, inputs: values, names, id })
+    }
+
+    fn declares(&self, name: &str) -> bool {
+        self.further.iter().any(|declared| &*declared.name == name)
+    }
+
+    fn known(&self) -> String {
+        if self.further.is_empty() {
+            return "a key and nothing else".to_owned();
+        }
+        self.further.iter().map(|declared| format!("`{}`", declared.name)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Declared {
+    fn value(&self, given: &[(&str, &str)]) -> Result<Option<CompactString>, BadInput> {
+        let bad = |expected| BadInput::Input { name: self.name.to_string(), expected };
+        match given.iter().rev().find(|(name, _)| *name == &*self.name) {
+            Some((_, raw)) if !raw.is_empty() => {
+                self.input.canonical(raw).map(Some).ok_or_else(|| bad(self.input.expected()))
+            }
+            _ if self.default.is_some() => Ok(self.default.clone()),
+            _ if self.optional => Ok(None),
+            _ => Err(bad("given, and this lookup needs it")),
+        }
+    }
+}
+
+impl Question {
+    /// A question of a canonical key and no further inputs.
+    pub fn of_key(key: impl Into<CompactString>) -> Self {
+        let key = key.into();
+        Self { id: key.clone(), key, inputs: Vec::new(), names: Vec::new() }
+    }
+
+    /// The further inputs by name.
+    pub fn named_inputs(&self) -> impl Iterator<Item = (&Arc<str>, Option<&str>)> {
+        self.names.iter().zip(&self.inputs).map(|(name, value)| (name, value.as_deref()))
+    }
+}
+
+impl InputType {
+    /// The one form in which a text of this type is kept; `None` where it is none.
+    pub fn canonical(&self, text: &str) -> Option<CompactString> {
+        match self {
+            Self::Tn { country } => number::parse(text, *country),
+            Self::DnsName => dns_name::canonical(text),
+            Self::Digits => {
+                let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+                fits.then(|| text.into())
+            }
+            Self::Text => {
+                let fits = (1..=250).contains(&text.len()) && !text.chars().any(char::is_control);
+                fits.then(|| text.into())
+            }
+        }
+    }
+
+    /// What a text of this type is, in words that follow "is not".
+    pub const fn expected(&self) -> &'static str {
+        match self {
+            Self::Tn { .. } => "a telephone number, such as +13035550100",
+            Self::DnsName => "a DNS name of at most 253 letters, digits, `-` and `_`, such as sip.carrier.example",
+            Self::Digits => "1 to 32 digits",
+            Self::Text => "1 to 250 bytes of text without control characters",
+        }
+    }
+}
+
+/// A caller's text as far as a message repeats it.
+fn shortened(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(40).collect()
+}

@@ -1,0 +1,49 @@
+//! What an operator typed, before anybody believes it.
+//!
+//! Policies and the main config are both TOML, and both owe the operator the same: every fault at
+//! once, with file, line, column and remedy. The way of a file through here:
+//!
+//! 1. [`Source`] holds the text, and knows which file or environment variable each byte came from.
+//! 2. [`Document`] parses it into a tree in which every key and value knows its place, lets the
+//!    environment lay its values over it ([`Overlay`]), and turns the tree into the serde types that mirror the
+//!    file. serde stops at the first key it does not know; that key is noted, taken out of the tree,
+//!    and the tree is read again.
+//! 3. Single values are [`Leaf`]s and never stop serde: [`Written`] keeps either the value or what
+//!    is wrong with it, and [`Faults::value`] tells the two apart later, where the place is known.
+//! 4. The folder that owns the file checks what the values mean together, and adds to [`Faults`].
+//!
+//! Every field of a mirror type is optional: whether something may be left out is for step 4, which
+//! can say what to write instead.
+
+mod explain;
+mod faults;
+mod leaf;
+mod list;
+mod near;
+mod node;
+mod overlay;
+mod prune;
+mod quoting;
+mod read;
+mod source;
+mod units;
+mod word;
+
+pub(crate) use faults::{Faults, Span};
+pub(crate) use leaf::{Leaf, Ratio, Written, Wrong};
+pub(crate) use list::Lines;
+pub(crate) use near::nearest;
+pub(crate) use node::Node;
+pub(crate) use overlay::Overlay;
+pub(crate) use read::{Document, file_text};
+pub(crate) use source::Source;
+pub(crate) use units::{Bytes, in_units};
+pub(crate) use word::Word;
+
+use serde_spanned::Spanned;
+
+/// A single value that may be left out, and its place.
+pub(crate) type Field<T> = Option<Spanned<Written<T>>>;
+
+#[cfg(test)]
+mod tests;

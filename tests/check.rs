@@ -1,0 +1,379 @@
+//! The promise of `dipcache check`: every fault of a config or policy at once, each with file, line,
+//! column, what is wrong and how to mend it.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, and not their helpers beside them")]
+
+use std::fs;
+use std::path::Path;
+
+use dipcache::config::{check_all, load_with};
+use dipcache::policy::Fault;
+use dipcache::policy::check::{parse, read, read_dir};
+
+/// A policy without a fault, to be broken in one place.
+const GOOD: &str = r#"kind = "lrn"
+
+[input]
+key = { type = "tn", country = "US" }
+
+[[upstream]]
+name = "vendor-a"
+type = "http"
+url = "https://lrn.vendor-a.example/v1/{{ key | nanp10 }}"
+
+[[upstream.rule]]
+when = "status == 404"
+outcome = "not_found"
+
+[upstream.fields]
+lrn = "body.lrn or key"
+"#;
+
+/// What is wrong with the good policy once `good` is replaced by `bad`.
+fn broken(good: &str, bad: &str) -> Vec<String> {
+    assert!(GOOD.contains(good), "the test replaces what is not there: {good}");
+    policy(&GOOD.replace(good, bad))
+}
+
+fn policy(text: &str) -> Vec<String> {
+    shown(parse("lrn", Path::new("lrn.toml"), text).err().unwrap_or_default())
+}
+
+fn shown(faults: Vec<Fault>) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
+}
+
+/// What is wrong with a main config.
+fn config(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d.toml");
+    fs::write(&path, text).unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let faults = load_with(Some(&path), variables).err().unwrap_or_default();
+    let folder = format!("{}/", dir.path().display());
+    shown(faults).into_iter().map(|line| line.replace(&folder, "")).collect()
+}
+
+#[test]
+fn the_good_policy_is_good() {
+    assert_eq!(policy(GOOD), [""; 0]);
+}
+
+#[test]
+fn a_misspelt_key() {
+    assert_eq!(
+        broken("kind =", "knid ="),
+        [
+            "lrn.toml:1:1: unknown key `knid` at the top of the file; did you mean `kind`? known there are enabled, kind, describe, input, budget, cache, breaker, fallback, answer, upstream"
+        ]
+    );
+}
+
+#[test]
+fn a_misspelt_key_in_an_upstream() {
+    assert_eq!(
+        broken("url =", "ulr ="),
+        [
+            "lrn.toml:9:1: unknown key `ulr` in [[upstream]]; did you mean `url`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, method, url, headers, body, content_type, auth, format, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, database, query, parameters, pool, max_rows"
+        ]
+    );
+}
+
+#[test]
+fn a_bad_duration() {
+    assert_eq!(
+        policy(&format!("{GOOD}\n[cache]\nfound = 3600\nnot_found = \"5 minuts\"\n")),
+        [
+            r#"lrn.toml:19:9: `3600` is a duration without its unit; write it in quotes with its unit, such as "80ms", "3s", "5m", "1h", "7d"; none at all is "0""#,
+            r#"lrn.toml:20:13: `5 minuts` is no duration; write it in quotes with its unit, such as "80ms", "3s", "5m", "1h", "7d"; none at all is "0""#
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_filter() {
+    assert_eq!(broken("nanp10", "nanp11x"), ["lrn.toml:9:49: there is no filter `nanp11x`; did you mean `nanp11`?"]);
+}
+
+#[test]
+fn an_unknown_name_in_an_expression() {
+    assert_eq!(
+        broken("status == 404", "stauts == 404"),
+        ["lrn.toml:12:9: there is no name `stauts`; did you mean `status`?"]
+    );
+}
+
+#[test]
+fn a_name_of_another_transport_in_an_expression() {
+    assert_eq!(
+        broken("body.lrn or key", "rows[0].lrn or key"),
+        ["lrn.toml:16:8: this type of upstream has no `rows`; there are `key`, `status`, `headers`, `body`, `text`"]
+    );
+}
+
+#[test]
+fn a_place_in_an_expression_is_found_past_escapes() {
+    assert_eq!(
+        broken(r#""status == 404""#, r#""text == \"\u00e9\" and nix""#),
+        [
+            "lrn.toml:12:32: there is no name `nix`; known here: `tollfree`, `key`, `status`, `headers`, `body`, `text`; a further input is declared in [input], a fixed text stands in quotes"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_secret() {
+    assert_eq!(
+        broken(
+            "[[upstream.rule]]",
+            "auth = { type = \"bearer\", token = \"env:DIPCACHE_TEST_NOT_SET\" }\n[[upstream.rule]]"
+        ),
+        [
+            "lrn.toml:11:35: the environment has no variable `DIPCACHE_TEST_NOT_SET`; set `DIPCACHE_TEST_NOT_SET` where dipcache is started, or correct the name"
+        ]
+    );
+}
+
+#[test]
+fn a_literal_secret() {
+    let faults =
+        broken("[[upstream.rule]]", "auth = { type = \"bearer\", token = \"sk_live_12345\" }\n[[upstream.rule]]");
+    assert_eq!(
+        faults,
+        [
+            "lrn.toml:11:35: a secret is given by reference: `env:NAME`, `file:PATH` or `cred:NAME`; put it into the environment or into a file, and name that here"
+        ]
+    );
+    assert!(!faults[0].contains("sk_live"));
+}
+
+#[test]
+fn a_secret_in_a_header_or_a_url() {
+    assert_eq!(
+        broken("url = \"https://", "headers = { Authorization = \"Bearer abc\" }\nurl = \"https://user:pass@"),
+        [
+            r#"lrn.toml:9:13: `Authorization` carries a secret, which never stands in a policy; write `auth = { type = "header", name = "Authorization", value = "env:NAME" }` instead"#,
+            r#"lrn.toml:10:7: the URL has a user in it, and a secret never stands in a policy; write `auth = { type = "basic", user = "env:NAME", password = "env:NAME" }` instead"#
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_outcome() {
+    assert_eq!(
+        broken("\"not_found\"", "\"notfound\""),
+        [
+            "lrn.toml:13:11: `notfound` is not an outcome that a rule can decide; did you mean `not_found`? there are found, partial, not_found, not_applicable, invalid_number, rate_limited, quota_exhausted, auth_error, vendor_error, timeout"
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_type() {
+    assert_eq!(
+        broken("name = \"vendor-a\"", "name = \"vendor-a\"\nconcurrency = \"200\"\nservers = 5\ntimeout = \"60ms\""),
+        [
+            r#"lrn.toml:8:15: expected a whole number, without quotes, found the text "200"; write it as in `20`"#,
+            r#"lrn.toml:9:11: `servers` means nothing for `type = "http"`; take it out: it belongs to `type = "dns"`"#,
+            r#"lrn.toml:10:11: expected a table such as { connect = "20ms", total = "60ms" }, found the text "60ms"; write a table such as { connect = "20ms", total = "60ms" } here"#
+        ]
+    );
+}
+
+#[test]
+fn a_bad_url() {
+    assert_eq!(
+        broken("https://lrn.vendor-a.example", "lrn.vendor-a.example"),
+        [
+            r#"lrn.toml:9:7: the URL does not start with http:// or https://; write it in full, as in "https://lrn.vendor-a.example/v1/{{ key | nanp10 }}""#
+        ]
+    );
+    assert_eq!(
+        broken("https://lrn.vendor-a.example", "https://lrn.vendor-a.example:port"),
+        [
+            r#"lrn.toml:9:7: this is no URL: invalid port number; write it in full, as in "https://lrn.vendor-a.example/v1/{{ key | nanp10 }}""#
+        ]
+    );
+}
+
+#[test]
+fn a_ratio_out_of_range() {
+    assert_eq!(
+        policy(&format!("{GOOD}\n[breaker]\nfailure_ratio = 50\n")),
+        ["lrn.toml:19:17: `50` is no share: it must lie between 0 and 1; write 0.5 for 50 %"]
+    );
+}
+
+#[test]
+fn an_unclosed_string_hides_nothing() {
+    assert_eq!(
+        broken("\"vendor-a\"\ntype", "\"vendor-a\ntpye"),
+        [
+            r#"lrn.toml:7:17: the text has no closing quote; close it with `"`"#,
+            "lrn.toml:8:1: unknown key `tpye` in [[upstream]]; did you mean `type`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, method, url, headers, body, content_type, auth, format, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, database, query, parameters, pool, max_rows"
+        ]
+    );
+}
+
+#[test]
+fn times_that_contradict_each_other() {
+    let text = "\n[budget]\ncall = \"5s\"\nbackground = \"3s\"\n[cache]\nfound = \"1h\"\nnot_found = \"2h\"\nstale = \"9d\"\nceiling = \"8d\"\n";
+    assert_eq!(
+        policy(&format!("{GOOD}{text}")),
+        [
+            "lrn.toml:20:14: `background` is shorter than `call`: a dip would be given up while its caller still waits; raise `background`, or lower `call`",
+            "lrn.toml:23:13: `not_found` is longer than `found`, which is 1h: an answer of less worth would live longer than a full one; lower `not_found`, or raise `found`",
+            "lrn.toml:24:9: `stale` is longer than `ceiling`, which is 8d: nothing is kept past the ceiling; lower `stale`, or raise `ceiling`"
+        ]
+    );
+}
+
+#[test]
+fn nobody_to_ask_and_nothing_to_keep() {
+    assert_eq!(
+        policy("[input]\nkey = { type = \"tn\" }\n"),
+        [
+            "lrn.toml:1:1: there is nobody to ask: the policy has no [[upstream]]; add an [[upstream]] with `type`, and where it is: `url`, `servers` or `database`"
+        ]
+    );
+    assert_eq!(
+        broken("[upstream.fields]\nlrn = \"body.lrn or key\"\n", ""),
+        [
+            r#"lrn.toml:6:1: nothing of the answer would be kept: there are no fields; add [upstream.fields] below it, a line a field: `lrn = "body.lrn or key"`"#
+        ]
+    );
+}
+
+#[test]
+fn two_upstreams_of_one_name_and_keys_of_another_type() {
+    let text = "\n[[upstream]]\nname = \"vendor-a\"\ntype = \"dns\"\nrecord = \"NAPTTR\"\ndomain = \"{{ key }}\"\nservers = [\"192.0.2.53\", \"ns1.example\"]\nurl = \"https://x.example\"\n[upstream.fields]\nlrn = \"key\"\n";
+    assert_eq!(
+        policy(&format!("{GOOD}{text}")),
+        [
+            "lrn.toml:19:8: two upstreams are called `vendor-a`; give each a `name` of its own",
+            "lrn.toml:21:10: `NAPTTR` is not a record type; did you mean `NAPTR`? there are A, AAAA, SRV, NAPTR, TXT, PTR",
+            r#"lrn.toml:23:26: `ns1.example` is not a name server's address; write addresses, as in `servers = ["192.0.2.53", "[2001:db8::53]:5353"]`"#,
+            r#"lrn.toml:24:7: `url` means nothing for `type = "dns"`; take it out: it belongs to `type = "http"`"#
+        ]
+    );
+}
+
+#[test]
+fn sql_parameters_that_nobody_gives() {
+    let text = "[input]\nkey = { type = \"account\" }\n[[upstream]]\ntype = \"sql\"\ndatabase = \"sqlite:rates.db\"\nquery = \"select ':x', a::text from t where p = :kee\"\nparameters = { unused = \"key\" }\n[upstream.fields]\na = \"rows[0].a\"\n";
+    assert_eq!(
+        policy(text),
+        [
+            r#"lrn.toml:6:48: nothing gives `:kee` a value; did you mean `:key`? there are `:key`; any other needs `parameters = { kee = "an expression" }`"#,
+            "lrn.toml:7:16: the query has no `:unused`; take the parameter out, or use it in the query"
+        ]
+    );
+}
+
+#[test]
+fn a_misspelt_field_of_the_kind() {
+    assert_eq!(
+        broken("lrn = \"body.lrn or key\"", "lnr = \"body.lrn or key\"\nmy_own = \"1\"\nspid2 = \"1\""),
+        [
+            "lrn.toml:16:1: `lnr` is not a field of `lrn`, but looks like one; did you mean `lrn`? a field of your own needs a name less like it"
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_not_utf8() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lrn.toml");
+    fs::write(&path, b"kind = \"lrn\"\ndescribe = \"caf\xe9\"\n").unwrap();
+    let fault = &read(&path).unwrap_err()[0];
+    assert_eq!((fault.line, fault.column), (2, 16));
+    assert_eq!(fault.what, "a byte here is not UTF-8");
+    assert_eq!(fault.mend, "save the file as UTF-8, or write the character anew");
+    assert_eq!(fault.file, path);
+}
+
+#[test]
+fn a_lookup_that_is_described_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("old")).unwrap();
+    for name in ["lrn.toml", "Lrn.toml", "old/lrn.toml", "old/cnam.toml", "x y.toml", ".hidden.toml", "notes.txt"] {
+        fs::write(dir.path().join(name), GOOD).unwrap();
+    }
+    let off = GOOD.replacen("kind", "enabled = false\nkind", 1);
+    fs::write(dir.path().join("off.toml"), off).unwrap();
+    let (policies, faults) = read_dir(dir.path());
+    let names: Vec<_> = policies.iter().map(|policy| &*policy.name).collect();
+    assert_eq!(names, ["lrn"]);
+    let folder = dir.path().display().to_string();
+    let lines: Vec<_> = shown(faults).into_iter().map(|line| line.replace(&folder, "D")).collect();
+    assert_eq!(
+        lines,
+        [
+            "D/Lrn.toml:1:1: the lookup `lrn` is described twice, here and in D/lrn.toml; keep one of the two files, or rename one",
+            "D/x y.toml:1:1: the file's name makes `x y` the lookup's name, which does not do; rename the file: small letters, digits, `-` and `_`, at most 64",
+            "D/old/cnam.toml:1:1: a policy in a folder below D is not read; move it up, or give it another ending than .toml",
+            "D/old/lrn.toml:1:1: the lookup `lrn` is described twice, here and in D/lrn.toml; keep one of the two files, or rename one"
+        ]
+    );
+}
+
+#[test]
+fn a_bad_listen_address() {
+    let text = "[listen]\nhttp = \"localhost:8090\"\nmemcached = [\"127.0.0.1:11311\", \"unix:run/x.sock\"]\ndns = \"127.0.0.1\"\nadmin = \"127.0.0.1:11311\"\n";
+    assert_eq!(
+        config(text, &[]),
+        [
+            r#"d.toml:2:8: `localhost:8090` is not an address to listen at; write "127.0.0.1:8090""#,
+            r#"d.toml:3:33: the socket's path `run/x.sock` does not start at the root; write the whole path, such as "unix:/run/dipcache/memcached.sock""#,
+            r#"d.toml:4:7: `127.0.0.1` is not an address to listen at; add the port, as in "127.0.0.1:5300""#,
+            "d.toml:5:9: `memcached` listens at this address already; give one of the two another port"
+        ]
+    );
+}
+
+#[test]
+fn a_misspelt_section_and_a_sink_without_a_type() {
+    let text = "[polices]\ndir = \"p\"\n[events]\n[[events.sink]]\nname = \"k1\"\ntype = \"kafak\"\n[[events.sink]]\nname = \"k1\"\ntype = \"kafka\"\nbrokers = \"localhost\"\n[shared]\nservers = []\n[log]\nlevel = \"lowd\"\n[admin]\ntoken = \"hunter2\"\n";
+    assert_eq!(
+        config(text, &[]),
+        [
+            "d.toml:1:2: unknown key `polices` at the top of the file; did you mean `policies`? known there are listen, node, policies, shared, events, simulator, admin, log, drain, limits",
+            "d.toml:6:8: `kafak` is not a type of sink; did you mean `kafka`? there are kafka, file",
+            "d.toml:8:8: two sinks are called `k1`; rename one of them",
+            r#"d.toml:10:11: `localhost` is not a host and a port; write `brokers = "127.0.0.1:9092"`, or a list of such"#,
+            r#"d.toml:12:11: there is no server in the list; write `servers = ["127.0.0.1:11211"]`; for no shared cache take [shared] out"#,
+            r#"d.toml:14:9: `lowd` is no level; write error, warn, info, debug or trace, or a filter such as "info,dipcache::health=debug""#,
+            r#"d.toml:16:9: a secret is given by reference: `env:NAME`, `file:PATH` or `cred:NAME`; put it into the environment or into a file, and name that here; "off" lets everybody in who reaches the listener"#
+        ]
+    );
+}
+
+#[test]
+fn unknown_and_bad_environment_overrides() {
+    let variables = [
+        ("DIPCACHE_LISTN__HTTP", "127.0.0.1:1"),
+        ("DIPCACHE_LISTEN__HTTP", "nowhere"),
+        ("DIPCACHE_DRAIN__TIME", "10"),
+        ("DIPCACHE_VENDOR_TOKEN", "no override"),
+        ("PATH", "/bin"),
+    ];
+    assert_eq!(
+        config("", &variables),
+        [
+            r#"environment:1:1: `DIPCACHE_DRAIN__TIME`: `10` is a duration without its unit; write it in quotes with its unit, such as "80ms", "3s", "5m", "1h", "7d"; none at all is "0""#,
+            r#"environment:1:1: `DIPCACHE_LISTEN__HTTP`: `nowhere` is not an address to listen at; write an IP address and a port, as in "127.0.0.1:8090", or "off""#,
+            "environment:1:1: `DIPCACHE_LISTN__HTTP`: unknown key `listn` at the top of the file; did you mean `listen`? known there are listen, node, policies, shared, events, simulator, admin, log, drain, limits"
+        ]
+    );
+}
+
+#[test]
+fn a_config_that_is_not_there() {
+    let faults = check_all(Some(Path::new("nowhere/dipcache.toml")));
+    assert_eq!(
+        shown(faults),
+        [
+            "nowhere/dipcache.toml:1:1: the file does not read: No such file or directory (os error 2); check its name and that dipcache may read it"
+        ]
+    );
+}
