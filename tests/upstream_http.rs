@@ -10,8 +10,8 @@ use dipcache::deadline::{Deadline, now};
 use dipcache::policy::{Auth, Format, HttpMethod, HttpPolicy, TransportPolicy};
 use dipcache::upstream::http::{Answer, HttpUpstream, Request};
 use dipcache::upstream::{Failure, FailureKind};
-use support::policies;
 use support::SLACK;
+use support::policies;
 use support::vendor::{Mode, Vendor};
 
 const SOON: Duration = Duration::from_secs(1);
@@ -108,7 +108,7 @@ async fn bodies_that_make_no_sense_are_answers_that_do_not_decode() {
         assert!(reading.undecoded.is_some(), "{mode:?}");
     }
     let reading = ask(&client, &vendor, SOON).await.expect("an answer").into_reading(Format::Text);
-    assert_eq!(reading.text, "caf\u{fffd} \u{fffd}\u{fffd}");
+    assert_eq!(&*reading.text, "caf\u{fffd} \u{fffd}\u{fffd}");
 }
 
 #[tokio::test(start_paused = true)]

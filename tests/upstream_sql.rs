@@ -71,7 +71,8 @@ async fn conforms(url: &str) {
 
     // Text and numbers against columns of the other type.
     for key in [text("42"), Param::Int(42)] {
-        let found = ok(url, "SELECT id, name, active, balance, born FROM account WHERE id = :key", &[("key", key)]).await;
+        let found =
+            ok(url, "SELECT id, name, active, balance, born FROM account WHERE id = :key", &[("key", key)]).await;
         // SQLite keeps what it is given: a date is text, and a decimal is a float there.
         assert_eq!(found, json!([{"id": 42, "name": "Ada", "active": true, "balance": 12.5, "born": "2001-02-03"}]));
     }
@@ -79,7 +80,8 @@ async fn conforms(url: &str) {
     assert_eq!(found, json!([{"prefix": "44"}]));
     let found = ok(url, "SELECT name FROM account WHERE active = :on", &[("on", Param::Bool(false))]).await;
     assert_eq!(found, json!([{"name": "Bob"}]));
-    let found = ok(url, "SELECT prefix FROM rates WHERE cost < :most ORDER BY prefix", &[("most", Param::Float(0.01))]).await;
+    let found =
+        ok(url, "SELECT prefix FROM rates WHERE cost < :most ORDER BY prefix", &[("most", Param::Float(0.01))]).await;
     assert_eq!(found, json!([{"prefix": "1"}]));
 
     // An optional input, in two places of which one tells no type.
@@ -90,11 +92,21 @@ async fn conforms(url: &str) {
     }
 
     // A key is a key, whatever is in it; text that looks like a parameter is text.
-    for key in ["1' OR '1'='1", "1'; DROP TABLE rates; --", "\\", "\\' OR 1=1 -- ", "%", "\u{0}".trim_matches('\u{0}'), "\u{1F4DE}"] {
+    for key in [
+        "1' OR '1'='1",
+        "1'; DROP TABLE rates; --",
+        "\\",
+        "\\' OR 1=1 -- ",
+        "%",
+        "\u{0}".trim_matches('\u{0}'),
+        "\u{1F4DE}",
+    ] {
         let found = ok(url, "SELECT prefix FROM rates WHERE prefix = :key", &[("key", text(key))]).await;
         assert_eq!(found, json!([]), "{key:?}");
     }
-    let found = ok(url, "SELECT note, ':key' AS lit FROM rates WHERE note = :key -- :nothing", &[("key", text("it's :key"))]).await;
+    let found =
+        ok(url, "SELECT note, ':key' AS lit FROM rates WHERE note = :key -- :nothing", &[("key", text("it's :key"))])
+            .await;
     assert_eq!(found, json!([{"note": "it's :key", "lit": ":key"}]));
 
     bounds_and_refusals(url).await;
@@ -187,13 +199,17 @@ async fn postgres_types(postgres: &Postgres) {
         assert_eq!(ok(&postgres.url, &query, &[("key", key)]).await, everything, "{column}");
     }
     // A value that is none of the column's type is the question's fault, and does not show up in the message.
-    let upstream = SqlUpstream::new(settings(&postgres.url, "SELECT * FROM kinds WHERE b = :key", &["key"])).expect("a client");
+    let upstream =
+        SqlUpstream::new(settings(&postgres.url, "SELECT * FROM kinds WHERE b = :key", &["key"])).expect("a client");
     let failure = upstream.fetch(&bound(&[("key", text("13035550123x"))]), soon()).await.expect_err("no number");
     assert!(failure.kind == FailureKind::Policy && !failure.detail.contains("1303"), "{failure}");
     upstream.fetch(&bound(&[("key", text("1"))]), soon()).await.expect("the connection is still good");
     let failure = ask(&postgres.url, "SELECT '1.2.3.4'::inet AS address", &[]).await.expect_err("no form of its own");
     assert!(failure.kind == FailureKind::Policy && failure.detail.contains("`address`"), "{failure}");
-    assert_eq!(ok(&postgres.url, "SELECT :key AS k, :key::int + 1 AS i", &[("key", text("41"))]).await, json!([{"k": "41", "i": 42}]));
+    assert_eq!(
+        ok(&postgres.url, "SELECT :key AS k, :key::int + 1 AS i", &[("key", text("41"))]).await,
+        json!([{"k": "41", "i": 42}])
+    );
 }
 
 async fn postgres_is_read_only(postgres: &Postgres) {
@@ -250,7 +266,9 @@ async fn postgres_dead_connections_cost_nothing(postgres: &Postgres) {
     let upstream = SqlUpstream::new(settings(&postgres.url, "SELECT 1 AS one", &[])).expect("a client");
     for _ in 0..3 {
         upstream.fetch(&bound(&[]), soon()).await.expect("an answer");
-        postgres.number("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'dipcache'").await;
+        postgres
+            .number("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'dipcache'")
+            .await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     upstream.fetch(&bound(&[]), soon()).await.expect("an answer over a new connection");
@@ -258,7 +276,8 @@ async fn postgres_dead_connections_cost_nothing(postgres: &Postgres) {
 
 async fn postgres_column_changes(postgres: &Postgres) {
     postgres.execute("CREATE TABLE turned (k INTEGER, v INTEGER); INSERT INTO turned VALUES (1, 1)").await;
-    let upstream = SqlUpstream::new(settings(&postgres.url, "SELECT * FROM turned WHERE k = :key", &["key"])).expect("a client");
+    let upstream =
+        SqlUpstream::new(settings(&postgres.url, "SELECT * FROM turned WHERE k = :key", &["key"])).expect("a client");
     let key = bound(&[("key", text("1"))]);
     assert_eq!(rows(&upstream.fetch(&key, soon()).await.expect("a row")), json!([{"k": 1, "v": 1}]));
     postgres.execute("ALTER TABLE turned ALTER v TYPE TEXT USING 'x'").await;
@@ -316,7 +335,10 @@ async fn survives_a_stop(url: &str, server: &support::process::Server, query: &s
         for dip in burst(&upstream).await {
             let (result, took) = dip.expect("no panic");
             let failure = result.expect_err("a stopped server answers nothing");
-            assert!(matches!(failure.kind, FailureKind::Timeout | FailureKind::Connect | FailureKind::Busy), "{failure}");
+            assert!(
+                matches!(failure.kind, FailureKind::Timeout | FailureKind::Connect | FailureKind::Busy),
+                "{failure}"
+            );
             assert!(took < budget + SLACK, "{took:?}");
         }
     }
@@ -335,7 +357,8 @@ async fn a_stopped_postgresql_holds_nobody_up() {
     let Some(postgres) = Postgres::start().await else { return };
     postgres.execute(SCHEMA).await;
     survives_a_stop(&postgres.url, &postgres.server, "SELECT cost FROM rates WHERE prefix = :key").await;
-    let connections = postgres.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dipcache'").await;
+    let connections =
+        postgres.number("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dipcache'").await;
     assert!(connections <= 4, "{connections} connections of a pool of 4");
 }
 
@@ -344,7 +367,9 @@ async fn a_stopped_mariadb_holds_nobody_up() {
     let Some(mariadb) = MariaDb::start().await else { return };
     mariadb.execute(SCHEMA).await;
     survives_a_stop(&mariadb.url, &mariadb.server, "SELECT cost FROM rates WHERE prefix = :key").await;
-    let connections = mariadb.number("SELECT CAST(count(*) AS SIGNED) FROM information_schema.processlist WHERE user = 'dipcache'").await;
+    let connections = mariadb
+        .number("SELECT CAST(count(*) AS SIGNED) FROM information_schema.processlist WHERE user = 'dipcache'")
+        .await;
     assert!(connections <= 5, "{connections} connections of a pool of 4 and one of the test's");
 }
 
@@ -387,7 +412,8 @@ async fn a_database_that_is_not_there_is_no_connection() {
 
 #[tokio::test]
 async fn a_statement_in_words_shows_values_and_no_password() {
-    let upstream = SqlUpstream::new(settings("postgres://u:hush@h/d", "SELECT :key, :n", &["key", "n"])).expect("a client");
+    let upstream =
+        SqlUpstream::new(settings("postgres://u:hush@h/d", "SELECT :key, :n", &["key", "n"])).expect("a client");
     let words = upstream.describe(&bound(&[("key", text("1'x")), ("n", Param::Int(3))]));
     assert_eq!(words, "SELECT :key, :n on PostgreSQL\n:key = \"1'x\" (text)\n:n = 3");
 }
