@@ -15,9 +15,9 @@ use hickory_proto::op::ResponseCode;
 use serde_json::{Value, json};
 use support::nameserver::{Mode, Nameserver};
 use support::nsd::Nsd;
-use support::policies;
+use support::{SLACK, policies};
 
-const TRY: Duration = Duration::from_millis(150);
+const TRY: Duration = Duration::from_millis(400);
 
 const ZONE: &str = r#"$ORIGIN carrier.test.
 $TTL 300
@@ -53,7 +53,7 @@ async fn ask(upstream: &DnsUpstream, budget: Duration) -> Result<Reading, Failur
     let begun = now();
     let result = upstream.fetch(&query("a.test", DnsRecord::A), Deadline::after(budget)).await;
     let took = now() - begun;
-    assert!(took < budget + Duration::from_millis(100), "{took:?} of {budget:?}");
+    assert!(took < budget + SLACK, "{took:?} of {budget:?}");
     result
 }
 
@@ -162,7 +162,7 @@ async fn a_stopped_server_is_a_timeout_and_answers_again_when_it_goes_on() {
     let begun = now();
     let failure = upstream.fetch(&sip, Deadline::after(Duration::from_secs(3))).await.expect_err("stopped");
     assert_eq!(failure.kind, FailureKind::Timeout);
-    assert!(now() - begun < TRY + Duration::from_millis(100), "one try, and no more");
+    assert!(now() - begun < TRY + SLACK, "one try, and no more");
     nsd.server.resume();
     upstream.fetch(&sip, Deadline::after(Duration::from_secs(1))).await.expect("an answer");
 }
@@ -175,7 +175,7 @@ async fn a_silent_server_costs_its_share_and_the_next_one_answers() {
     let reading = ask(&upstream, Duration::from_secs(2)).await.expect("the second one's answer");
     assert_eq!(rcode(&reading), "NOERROR");
     // Less time than a try may take: the second one gets its half all the same.
-    let reading = ask(&upstream, Duration::from_millis(100)).await.expect("the second one's answer");
+    let reading = ask(&upstream, Duration::from_millis(400)).await.expect("the second one's answer");
     assert_eq!(answers(&reading)[0]["address"], "192.0.2.1");
     assert_eq!((silent.udp_queries(), good.udp_queries()), (2, 2));
 }
@@ -244,7 +244,7 @@ async fn a_server_that_is_down_is_known_at_once() {
     let begun = now();
     assert_eq!(ask(&of(&[down]), Duration::from_secs(2)).await.expect_err("nobody").kind, FailureKind::Connect);
     ask(&of(&[down, good.address]), Duration::from_secs(2)).await.expect("the second one's answer");
-    assert!(now() - begun < Duration::from_millis(100), "the system's refusal is heard");
+    assert!(now() - begun < SLACK, "the system's refusal is heard");
 }
 
 #[tokio::test]

@@ -10,11 +10,11 @@ use dipcache::deadline::{Deadline, now};
 use dipcache::policy::{Auth, Format, HttpMethod, HttpPolicy, TransportPolicy};
 use dipcache::upstream::http::{Answer, HttpUpstream, Request};
 use dipcache::upstream::{Failure, FailureKind};
-use support::memory::resident_kib;
+use support::SLACK;
 use support::policies;
 use support::vendor::{Mode, Vendor};
 
-const SOON: Duration = Duration::from_millis(300);
+const SOON: Duration = Duration::from_secs(1);
 
 fn client_of(http: HttpPolicy, format: Format) -> HttpUpstream {
     let mut policy = policies::upstream(TransportPolicy::Http(http));
@@ -36,7 +36,7 @@ async fn ask(client: &HttpUpstream, vendor: &Vendor, budget: Duration) -> Result
     let begun = now();
     let result = client.fetch(&get(vendor.url("/v1/x")), Deadline::after(budget)).await;
     let took = now() - begun;
-    assert!(took < budget + Duration::from_millis(100), "{took:?} of {budget:?}");
+    assert!(took < budget + SLACK, "{took:?} of {budget:?}");
     result
 }
 
@@ -74,7 +74,7 @@ async fn every_status_is_an_answer_and_no_redirect_is_followed() {
 async fn each_fault_is_the_right_kind_of_failure_in_time() {
     for (mode, kind) in [
         (Mode::Hang, FailureKind::Timeout),
-        (Mode::Ok(Duration::from_secs(5)), FailureKind::Timeout),
+        (Mode::Ok(Duration::from_secs(9)), FailureKind::Timeout),
         (Mode::Trickle, FailureKind::Timeout),
         (Mode::HalfThenSilence, FailureKind::Timeout),
         (Mode::HalfThenClose, FailureKind::Protocol),
@@ -108,7 +108,7 @@ async fn bodies_that_make_no_sense_are_answers_that_do_not_decode() {
         assert!(reading.undecoded.is_some(), "{mode:?}");
     }
     let reading = ask(&client, &vendor, SOON).await.expect("an answer").into_reading(Format::Text);
-    assert_eq!(reading.text, "caf\u{fffd} \u{fffd}\u{fffd}");
+    assert_eq!(&*reading.text, "caf\u{fffd} \u{fffd}\u{fffd}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +138,7 @@ async fn a_try_has_its_own_limit_within_the_deadline() {
     let failure =
         client.fetch(&get(vendor.url("/")), Deadline::after(Duration::from_secs(9))).await.expect_err("silence");
     assert_eq!(failure.kind, FailureKind::Timeout);
-    assert!(now() - begun < Duration::from_millis(150));
+    assert!(now() - begun < Duration::from_millis(50) + SLACK);
 }
 
 #[tokio::test]
@@ -170,30 +170,11 @@ async fn a_refusing_vendor_is_found_again_at_once() {
     vendor.set(Mode::Refuse);
     tokio::time::sleep(Duration::from_millis(50)).await;
     let begun = now();
-    assert_eq!(ask(&client, &vendor, SOON).await.expect_err("nobody").kind, FailureKind::Connect);
-    assert!(now() - begun < Duration::from_millis(100), "a refusal needs no time");
+    assert_eq!(ask(&client, &vendor, Duration::from_secs(5)).await.expect_err("nobody").kind, FailureKind::Connect);
+    assert!(now() - begun < SLACK, "a refusal needs no time");
     vendor.set(Mode::OK);
     tokio::time::sleep(Duration::from_millis(50)).await;
     ask(&client, &vendor, SOON).await.expect("an answer");
-}
-
-#[tokio::test]
-async fn memory_stays_flat_however_much_comes() {
-    let vendor = Vendor::start(Mode::HugeBody).await;
-    let client = client();
-    let mut before = 0;
-    for round in 0..60 {
-        vendor.set([Mode::HugeBody, Mode::EndlessChunks, Mode::GzipBomb][round % 3].clone());
-        let failure = ask(&client, &vendor, Duration::from_secs(2)).await.expect_err("too much");
-        assert_eq!(failure.kind, FailureKind::TooLarge);
-        if round == 5 {
-            before = resident_kib();
-        }
-    }
-    let grown = resident_kib().saturating_sub(before);
-    assert!(grown < 8 * 1024, "{grown} KiB more after 54 of them");
-    // The sockets' buffers hold some of it; the vendor got rid of nearly nothing of its 40 GB.
-    assert!(vendor.written() < 600 << 20, "{} bytes were taken", vendor.written());
 }
 
 #[tokio::test]
@@ -253,7 +234,7 @@ async fn an_unknown_host_and_a_black_hole_are_no_connection() {
     let url = format!("http://{}/", full.address);
     let failure = client.fetch(&get(url), Deadline::after(Duration::from_secs(5))).await.expect_err("a black hole");
     assert_eq!(failure.kind, FailureKind::Connect, "{failure}");
-    assert!(now() - begun < Duration::from_millis(300));
+    assert!(now() - begun < Duration::from_millis(100) + SLACK);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use dipcache::upstream::sql::{Bound, Param, Settings, SqlUpstream};
 use dipcache::upstream::{Failure, FailureKind};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions};
+use support::SLACK;
 use support::mariadb::MariaDb;
 use support::postgres::Postgres;
 
@@ -138,7 +139,7 @@ async fn postgresql_answers() {
     postgres_types(&postgres).await;
     postgres_is_read_only(&postgres).await;
     the_servers_own_timeout(&postgres.url, "SELECT pg_sleep(30)").await;
-    busy_is_ours(&postgres.url, "SELECT pg_sleep(0.6)").await;
+    busy_is_ours(&postgres.url, "SELECT pg_sleep(1.5)").await;
     postgres_closes_what_was_given_up(&postgres).await;
     postgres_dead_connections_cost_nothing(&postgres).await;
     postgres_column_changes(&postgres).await;
@@ -152,7 +153,7 @@ async fn mariadb_answers() {
     let url = mariadb.url.replacen("mysql:", "mariadb:", 1);
     mariadb_types(&mariadb, &url).await;
     the_servers_own_timeout(&url, "SELECT count(*) FROM seq_1_to_100000 a, seq_1_to_100000 b").await;
-    busy_is_ours(&url, "SELECT sleep(0.6)").await;
+    busy_is_ours(&url, "SELECT sleep(1.5)").await;
     mariadb_dead_connections_cost_nothing(&mariadb).await;
 }
 
@@ -179,7 +180,7 @@ async fn postgres_types(postgres: &Postgres) {
             "CREATE TYPE mood AS ENUM ('glad', 'sad');
              CREATE TABLE kinds (id UUID, m mood, c CHAR(4), b BIGINT, d DATE, t TIMESTAMPTZ, j JSONB, f REAL, y BYTEA, n NUMERIC);
              INSERT INTO kinds VALUES ('00010203-0405-0607-0809-0a0b0c0d0e0f', 'glad', 'ab', 5000000000, 'infinity',
-              '2026-11-21 10:00:00.5+02', '{\"a\":[1]}', 0.1, 'hi\\xff', 123456789012345678.123456)",
+              '2026-11-21 10:00:00.5+02', '{\"a\":[1]}', 0.1, '\\x6869ff', 123456789012345678.123456)",
         )
         .await;
     let everything = json!([{"id": "00010203-0405-0607-0809-0a0b0c0d0e0f", "m": "glad", "c": "ab  ", "b": 5_000_000_000_i64,
@@ -224,7 +225,8 @@ async fn the_servers_own_timeout(url: &str, slow: &str) {
     let begun = now();
     let failure = upstream.fetch(&bound(&[]), soon()).await.expect_err("slow");
     assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
-    assert!(now() - begun < Duration::from_millis(500));
+    let took = now() - begun;
+    assert!(took < Duration::from_millis(300) + SLACK, "{took:?}");
 }
 
 /// A full pool is our own limit, and is told so at the deadline.
@@ -236,11 +238,11 @@ async fn busy_is_ours(url: &str, slow: &str) {
         let upstream = Arc::clone(&upstream);
         async move { upstream.fetch(&bound(&[]), soon()).await }
     });
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let begun = now();
     let failure = upstream.fetch(&bound(&[]), Deadline::after(Duration::from_millis(100))).await.expect_err("full");
     assert_eq!(failure.kind, FailureKind::Busy, "{failure}");
-    assert!(now() - begun < Duration::from_millis(200));
+    assert!(now() - begun < Duration::from_millis(100) + SLACK);
     first.await.expect("no panic").expect("the first one's rows");
 }
 
@@ -252,7 +254,6 @@ async fn postgres_closes_what_was_given_up(postgres: &Postgres) {
     let pid = |reading: Reading| rows(&reading)[0]["pid"].clone();
     let quick = bound(&[("nap", Param::Int(0))]);
     let first = upstream.fetch(&quick, soon()).await.map(pid);
-    // `void`, the type of what pg_sleep gives, has no form of its own; NULL has.
     let first = first.expect("a backend");
     assert_eq!(upstream.fetch(&quick, soon()).await.map(pid).expect("the same backend"), first);
     let slow = bound(&[("nap", Param::Int(9))]);
@@ -338,7 +339,11 @@ async fn survives_a_stop(url: &str, server: &support::process::Server, query: &s
                 matches!(failure.kind, FailureKind::Timeout | FailureKind::Connect | FailureKind::Busy),
                 "{failure}"
             );
+<<<<<<< HEAD
             assert!(took < budget + Duration::from_millis(100), "{took:?}");
+=======
+            assert!(took < budget + SLACK, "{took:?}");
+>>>>>>> wt-upstream
         }
     }
     server.resume();
@@ -382,10 +387,13 @@ async fn a_slow_query_of_sqlite_blocks_nobody_and_is_interrupted() {
         let begun = now();
         let failure = upstream.fetch(&bound(&[]), Deadline::after(Duration::from_millis(50))).await.expect_err("slow");
         assert_eq!(failure.kind, FailureKind::Timeout);
-        assert!(now() - begun < Duration::from_millis(150));
+        assert!(now() - begun < Duration::from_millis(50) + SLACK);
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(threads_at_work() <= before, "the interrupted queries' threads are gone");
+    let begun = now();
+    while threads_at_work() > before {
+        assert!(now() - begun < Duration::from_secs(5), "the interrupted queries' threads go on");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Threads of SQLite in this process.

@@ -31,13 +31,9 @@ pub(super) async fn flush(State(admin): State<Arc<Admin>>, Path(name): Path<Stri
 }
 
 /// `DELETE /v1/cache/{lookup}/{key}`.
-pub(super) async fn flush_key(
-    State(admin): State<Arc<Admin>>,
-    Path((name, key)): Path<(String, String)>,
-) -> Said {
+pub(super) async fn flush_key(State(admin): State<Arc<Admin>>, Path((name, key)): Path<(String, String)>) -> Said {
     let lookup = find(&admin, &name)?;
-    let question =
-        lookup.policy.question(&key, &[]).map_err(|bad| (StatusCode::BAD_REQUEST, format!("{bad}\n")))?;
+    let question = lookup.policy.question(&key, &[]).map_err(|bad| (StatusCode::BAD_REQUEST, format!("{bad}\n")))?;
     Ok(if lookup.local.forget(&question.id) { "the entry is gone\n" } else { "there was no such entry\n" }.to_owned())
 }
 

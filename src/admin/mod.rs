@@ -73,7 +73,11 @@ pub type Ordered<'a> = Pin<Box<dyn Future<Output = Result<Value, (u16, String)>>
 ///
 /// # Errors
 /// When the listener fails for good.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, mut closing: watch::Receiver<bool>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    admin: Arc<Admin>,
+    mut closing: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let beat = tokio::spawn(Arc::clone(&admin).beat());
     let ended = axum::serve(listener, router(admin))
         .with_graceful_shutdown(async move {

@@ -31,7 +31,10 @@ impl Proxy {
     pub(super) fn of(config: Option<&Path>) -> anyhow::Result<Self> {
         let config = config::load(config).map_err(|faults| super::check::summed_up(&faults))?;
         let first = |addresses: &[std::net::SocketAddr], what: &str| {
-            addresses.first().map(|address| format!("http://{address}")).with_context(|| format!("`[listen] {what}` is off"))
+            addresses
+                .first()
+                .map(|address| format!("http://{address}"))
+                .with_context(|| format!("`[listen] {what}` is off"))
         };
         Ok(Self {
             client: Client::builder().timeout(PATIENCE).no_proxy().build()?,

@@ -25,7 +25,8 @@ pub(super) fn run(once: bool) -> anyhow::Result<ExitCode> {
         let world = World::start(Ports::UsualOrFree).await?;
         let simulator = Arc::clone(&world.simulator);
         let app = App::start(load(world), Some(simulator.clone())).await?;
-        let first = |addresses: &[std::net::SocketAddr]| addresses.first().copied().context("the demo needs its listeners");
+        let first =
+            |addresses: &[std::net::SocketAddr]| addresses.first().copied().context("the demo needs its listeners");
         let options = DemoOptions { once, http: first(&app.http)?, admin: first(&app.admin)?, simulator };
         let kept = demo::run(options).await;
         app.drain().await;

@@ -16,7 +16,11 @@ use clap::{Parser, Subcommand};
 ///
 /// It answers within milliseconds, from a cache, from a vendor or from what is left, whatever happens behind it.
 #[derive(Debug, Parser)]
-#[command(name = "dipcache", version, after_help = "Try it: `dipcache demo`. Then write a policy, `dipcache check`, and `dipcache serve`.")]
+#[command(
+    name = "dipcache",
+    version,
+    after_help = "Try it: `dipcache demo`. Then write a policy, `dipcache check`, and `dipcache serve`."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

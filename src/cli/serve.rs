@@ -37,10 +37,7 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the config and the policies it names, each time anew.
-fn load(
-    path: Option<PathBuf>,
-    policies: impl Fn(&Path) -> (Vec<Policy>, Vec<Fault>) + Send + Sync + 'static,
-) -> Load {
+fn load(path: Option<PathBuf>, policies: impl Fn(&Path) -> (Vec<Policy>, Vec<Fault>) + Send + Sync + 'static) -> Load {
     Box::new(move || {
         let config = config::load(path.as_deref())?;
         let (policies, faults) = policies(&config.policies);

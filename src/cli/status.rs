@@ -36,8 +36,18 @@ pub(super) fn run(config: Option<&Path>, watch: bool, as_json: bool) -> anyhow::
 fn table(status: &Value) -> String {
     let mut out = String::new();
     let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
-    let _ = writeln!(out, "{}  dipcache {}  up {} s\n", text(&status["node"]), text(&status["version"]), status["uptime_s"]);
-    let _ = writeln!(out, "{:<16} {:>4} {:>9} {:>7} {:>9} {:>9} {:>10}", "lookup", "flag", "callers", "hits", "p50", "p99", "entries");
+    let _ = writeln!(
+        out,
+        "{}  dipcache {}  up {} s\n",
+        text(&status["node"]),
+        text(&status["version"]),
+        status["uptime_s"]
+    );
+    let _ = writeln!(
+        out,
+        "{:<16} {:>4} {:>9} {:>7} {:>9} {:>9} {:>10}",
+        "lookup", "flag", "callers", "hits", "p50", "p99", "entries"
+    );
     for (name, lookup) in status["lookups"].as_object().into_iter().flatten() {
         let minute = &lookup["last_minute"];
         let _ = writeln!(

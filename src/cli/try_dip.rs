@@ -48,9 +48,14 @@ pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> 
     };
     let question = policy.question(&ask.key, &pairs(&ask.inputs)?)?;
     if !policy.applies(&question) {
-        println!("{}", if ask.json { json!({"outcome": "not_applicable"}).to_string() } else {
-            "not_applicable: the policy's `applies_when` says that this key is never asked".to_owned()
-        });
+        println!(
+            "{}",
+            if ask.json {
+                json!({"outcome": "not_applicable"}).to_string()
+            } else {
+                "not_applicable: the policy's `applies_when` says that this key is never asked".to_owned()
+            }
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let tried = runtime()?.block_on(try_all(policy, &question, ask.upstream.as_deref()))?;
@@ -80,12 +85,12 @@ async fn try_all(policy: &Policy, question: &Question, only: Option<&str>) -> an
 
 async fn try_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question) -> anyhow::Result<Tried> {
     let transport = Upstream::build(upstream).with_context(|| format!("upstream `{}`", upstream.name))?;
-    let request = transport.describe(upstream, &policy.inputs, question).unwrap_or_else(|why| why.to_string());
+    let request = transport.describe(upstream, question).unwrap_or_else(|why| why.to_string());
     let began = now();
     // As long as a dip that nobody waits for: who types `try` wants to see the answer, late or not.
     let limit = upstream.total_timeout.unwrap_or(policy.budget.background).min(policy.budget.background);
     let deadline = Deadline::after(limit);
-    let reading = deadline.limit(transport.ask(upstream, &policy.inputs, question, deadline)).await;
+    let reading = deadline.limit(transport.ask(upstream, question, deadline)).await;
     let took = now() - began;
     let name = Arc::clone(&upstream.name);
     Ok(match reading {

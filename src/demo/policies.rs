@@ -79,7 +79,7 @@ mod tests {
         let one = policy.upstreams.iter().find(|one| &*one.name == upstream).unwrap();
         let client = Upstream::build(one).unwrap();
         let deadline = Deadline::after(Duration::from_secs(5));
-        let reading = client.ask(one, &policy.inputs, &question, deadline).await.unwrap();
+        let reading = client.ask(one, &question, deadline).await.unwrap();
         one.judge(policy.kind, &question, &reading)
     }
 

@@ -88,10 +88,7 @@ impl UpstreamHealth {
     pub fn pass(self: &Arc<Self>, now: Instant) -> Result<Pass, Refused> {
         self.may_ask(now)?;
         if let Some(bucket) = &self.bucket {
-            bucket
-                .lock()
-                .take(now)
-                .map_err(|retry_after| Refused { outcome: Outcome::RateLimited, retry_after })?;
+            bucket.lock().take(now).map_err(|retry_after| Refused { outcome: Outcome::RateLimited, retry_after })?;
         }
         Ok(self.make_pass(now, false))
     }

@@ -75,9 +75,8 @@ async fn ask(
     times: Times,
 ) -> (Pass, Result<Judgement, Failure>) {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
-    let inputs = &lookup.policy.inputs;
     let cut = policy.total_timeout.map_or(times.cut, |total| Deadline::after(total).earlier(times.cut));
-    let mut asking = Box::pin(cut.limit(member.upstream.ask(policy, inputs, question, cut)));
+    let mut asking = Box::pin(cut.limit(member.upstream.ask(policy, question, cut)));
     let answered = match times.overdue.limit(&mut asking).await {
         Some(answered) => answered,
         None => {

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::{Answer, Outcome, Source};
-use crate::cache::entry::{Entry, Freshness};
 use crate::cache::LocalCache;
+use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::Events;
 use crate::health::Verdict;
@@ -145,9 +145,7 @@ impl Lookup {
             return entry.answer(if fresh { Source::Local } else { Source::Stale }, tick);
         }
         match self.policy.fallback(question) {
-            Some(record) => {
-                Answer { record: Some(record), ..Answer::empty(Outcome::Fallback, Source::Fallback) }
-            }
+            Some(record) => Answer { record: Some(record), ..Answer::empty(Outcome::Fallback, Source::Fallback) },
             None => why,
         }
     }

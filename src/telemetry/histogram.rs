@@ -67,7 +67,8 @@ static ALL: LazyLock<RwLock<Vec<Named>>> = LazyLock::new(RwLock::default);
 
 /// The histogram of this name and these labels; the same one each time, so that a reload goes on counting.
 pub fn histogram(name: &'static str, labels: &[(&str, &str)]) -> Arc<Histogram> {
-    let labels = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escape(value))).collect::<Vec<_>>().join(",");
+    let labels =
+        labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escape(value))).collect::<Vec<_>>().join(",");
     let mut all = ALL.write();
     if let Some(found) = all.iter().find(|named| named.name == name && named.labels == labels) {
         return Arc::clone(&found.histogram);

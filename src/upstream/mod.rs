@@ -13,7 +13,7 @@ pub mod sql;
 pub use failure::{Failure, FailureKind};
 
 use crate::deadline::Deadline;
-use crate::policy::{Inputs, Question, Reading, TransportPolicy, UpstreamPolicy};
+use crate::policy::{Question, Reading, TransportPolicy, UpstreamPolicy};
 
 /// A place that can answer, ready to be asked.
 #[derive(Debug)]
@@ -46,15 +46,13 @@ impl Upstream {
     pub async fn ask(
         &self,
         policy: &UpstreamPolicy,
-        inputs: &Inputs,
         question: &Question,
         deadline: Deadline,
     ) -> Result<Reading, Failure> {
-        let _ = inputs;
         match (self, &policy.transport) {
-            (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(http, inputs, question, deadline).await,
-            (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(dns, inputs, question, deadline).await,
-            (Self::Sql(upstream), TransportPolicy::Sql(sql)) => upstream.ask(sql, inputs, question, deadline).await,
+            (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(http, question, deadline).await,
+            (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(dns, question, deadline).await,
+            (Self::Sql(upstream), TransportPolicy::Sql(sql)) => upstream.ask(sql, question, deadline).await,
             _ => Err(mismatch()),
         }
     }
@@ -63,16 +61,16 @@ impl Upstream {
     ///
     /// # Errors
     /// [`FailureKind::Policy`] when a template or an expression refuses the question.
-    pub fn describe(&self, policy: &UpstreamPolicy, inputs: &Inputs, question: &Question) -> Result<String, Failure> {
+    pub fn describe(&self, policy: &UpstreamPolicy, question: &Question) -> Result<String, Failure> {
         match (self, &policy.transport) {
             (Self::Http(upstream), TransportPolicy::Http(http)) => {
-                http::render(http, inputs, question).map(|request| upstream.describe(&request))
+                http::render(http, question).map(|request| upstream.describe(&request))
             }
             (Self::Dns(upstream), TransportPolicy::Dns(dns)) => {
-                dns::render(dns, inputs, question).map(|query| upstream.describe(&query))
+                dns::render(dns, question).map(|query| upstream.describe(&query))
             }
             (Self::Sql(upstream), TransportPolicy::Sql(sql)) => {
-                sql::render(sql, inputs, question).map(|bound| upstream.describe(&bound))
+                sql::render(sql, question).map(|bound| upstream.describe(&bound))
             }
             _ => Err(mismatch()),
         }

@@ -34,9 +34,8 @@ impl MariaDb {
         let init = dir.path().join("init.sql");
         std::fs::write(
             &init,
-            "CREATE DATABASE dips; CREATE USER dipcache@'%' IDENTIFIED BY 'pass'; GRANT ALL ON *.* TO dipcache@'%';\n",
-        )
-        .expect("the directory is ours");
+            "CREATE DATABASE dips;\nCREATE USER dipcache@'%' IDENTIFIED BY 'pass';\nGRANT ALL ON *.* TO dipcache@'%';\n")
+            .expect("the directory is ours");
         let port = process::free_port();
         let args = [
             "--no-defaults".to_owned(),
@@ -47,6 +46,7 @@ impl MariaDb {
             format!("--init-file={}", init.display()),
             "--bind-address=127.0.0.1".to_owned(),
             "--skip-name-resolve".to_owned(),
+            "--character-set-server=utf8mb4".to_owned(),
             "--innodb-log-file-size=8M".to_owned(),
             "--innodb-flush-log-at-trx-commit=0".to_owned(),
         ];

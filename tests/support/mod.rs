@@ -19,3 +19,7 @@ pub mod policies;
 pub mod postgres;
 pub mod process;
 pub mod vendor;
+
+/// How much later than it should a thing may end on a machine that is busy with other tests. What is tested waits
+/// for seconds when it is wrong.
+pub const SLACK: std::time::Duration = std::time::Duration::from_millis(750);

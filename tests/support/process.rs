@@ -34,9 +34,11 @@ impl Server {
         self.dir.path()
     }
 
-    /// What it has written so far, for a failed start's message.
+    /// The last lines it has written, for a failed start's message.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     /// Stops it and all its children in their tracks: connections stay, nothing answers.

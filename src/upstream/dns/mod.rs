@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::deadline::{Deadline, now};
-use crate::policy::{DnsPolicy, Inputs, Question, Reading, UpstreamPolicy};
+use crate::policy::{DnsPolicy, Question, Reading, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 
 /// Name servers that answer for one another.
@@ -63,14 +63,8 @@ impl DnsUpstream {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn ask(
-        &self,
-        dns: &DnsPolicy,
-        inputs: &Inputs,
-        question: &Question,
-        deadline: Deadline,
-    ) -> Result<Reading, Failure> {
-        self.fetch(&render(dns, inputs, question)?, deadline).await
+    pub async fn ask(&self, dns: &DnsPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
+        self.fetch(&render(dns, question)?, deadline).await
     }
 
     /// Asks the servers in order, each once, until one gives a real answer.

@@ -4,7 +4,7 @@ use hickory_proto::op::{Edns, Message, Query as WireQuery};
 use hickory_proto::rr::{Name, RecordType};
 
 use crate::policy::expr::Scope;
-use crate::policy::{DnsPolicy, DnsRecord, Inputs, Question};
+use crate::policy::{DnsPolicy, DnsRecord, Question};
 use crate::upstream::{Failure, FailureKind};
 
 /// The largest UDP answer we ask for: what passes nearly every path unfragmented, as the operators of the DNS agreed.
@@ -23,8 +23,7 @@ pub struct Query {
 ///
 /// # Errors
 /// [`FailureKind::Policy`] when the template refuses the question.
-pub fn render(dns: &DnsPolicy, inputs: &Inputs, question: &Question) -> Result<Query, Failure> {
-    let _ = inputs;
+pub fn render(dns: &DnsPolicy, question: &Question) -> Result<Query, Failure> {
     let name = dns
         .name
         .render(&Scope::of_question(question))

@@ -3,8 +3,6 @@
 use std::error::Error;
 
 use bytes::{Bytes, BytesMut};
-use minijinja::Value;
-use minijinja::value::Serde;
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
@@ -36,17 +34,7 @@ pub struct Answer {
 impl Answer {
     /// Decodes it for rules and fields.
     pub fn into_reading(self, format: Format) -> Reading {
-        let text = String::from_utf8_lossy(&self.body).into_owned();
-        let (body, undecoded) = match format {
-            Format::None => (Value::UNDEFINED, None),
-            Format::Text => (Value::from(text.as_str()), None),
-            // serde_json stops at a depth of 128: a deeper body does not decode and costs no stack.
-            Format::Json => match serde_json::from_slice::<serde_json::Value>(&self.body) {
-                Ok(tree) => (Value::from(Serde(tree)), None),
-                Err(error) => (Value::UNDEFINED, Some(error.to_string())),
-            },
-        };
-        Reading { status: Some(self.status), headers: self.headers, text: text.into(), body, undecoded, ..Reading::default() }
+        Reading::of_http(self.status, self.headers, &self.body, format)
     }
 }
 

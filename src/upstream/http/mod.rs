@@ -23,7 +23,7 @@ pub use request::{Request, render};
 use std::time::Duration;
 
 use crate::deadline::{Deadline, now};
-use crate::policy::{Format, HttpPolicy, Inputs, Question, Reading, UpstreamPolicy};
+use crate::policy::{Format, HttpPolicy, Question, Reading, UpstreamPolicy};
 use crate::upstream::redact::Redactor;
 use crate::upstream::{Failure, FailureKind};
 
@@ -56,14 +56,8 @@ impl HttpUpstream {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn ask(
-        &self,
-        http: &HttpPolicy,
-        inputs: &Inputs,
-        question: &Question,
-        deadline: Deadline,
-    ) -> Result<Reading, Failure> {
-        let request = render(http, inputs, question)?;
+    pub async fn ask(&self, http: &HttpPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
+        let request = render(http, question)?;
         Ok(self.fetch(&request, deadline).await?.into_reading(self.format))
     }
 

@@ -5,14 +5,17 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use crate::policy::expr::{ExprError, Scope};
-use crate::policy::{Auth, HttpMethod, HttpPolicy, Inputs, Question};
+use crate::policy::{Auth, HttpMethod, HttpPolicy, Question};
 use crate::upstream::redact::Redactor;
 use crate::upstream::{Failure, FailureKind};
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request, rendered: nothing in it depends on a template any more.
 #[derive(Clone, Debug)]
@@ -31,8 +34,7 @@ pub struct Request {
 ///
 /// # Errors
 /// [`FailureKind::Policy`] when a template refuses the question.
-pub fn render(http: &HttpPolicy, inputs: &Inputs, question: &Question) -> Result<Request, Failure> {
-    let _ = inputs;
+pub fn render(http: &HttpPolicy, question: &Question) -> Result<Request, Failure> {
     let scope = Scope::of_question(question);
     let mut headers = Vec::with_capacity(http.headers.len() + 1);
     for (name, value) in &http.headers {
@@ -86,8 +88,8 @@ impl Request {
             Some(mark) if mark + 1 == fragment || self.url[..fragment].ends_with('&') => "",
             Some(_) => "&",
         };
-        let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
-        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        let value = utf8_percent_encode(value, RESERVED);
+        let name = utf8_percent_encode(name, RESERVED);
         self.url.insert_str(fragment, &format!("{separator}{name}={value}"));
     }
 

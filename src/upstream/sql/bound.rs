@@ -4,7 +4,7 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use crate::policy::expr::Scope;
-use crate::policy::{Inputs, Question, SqlPolicy};
+use crate::policy::{Question, SqlPolicy};
 use crate::upstream::{Failure, FailureKind};
 
 /// A value that is bound, never pasted.
@@ -30,8 +30,7 @@ pub struct Bound(pub Vec<(String, Param)>);
 ///
 /// # Errors
 /// [`FailureKind::Policy`] when an expression refuses the question, or gives a list or a map.
-pub fn render(sql: &SqlPolicy, inputs: &Inputs, question: &Question) -> Result<Bound, Failure> {
-    let _ = inputs;
+pub fn render(sql: &SqlPolicy, question: &Question) -> Result<Bound, Failure> {
     let scope = Scope::of_question(question);
     let mut values = Vec::with_capacity(sql.parameters.len());
     for (name, expression) in &sql.parameters {

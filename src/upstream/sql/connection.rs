@@ -68,7 +68,10 @@ impl Connector {
     pub(super) fn new(url: &str, dialect: Dialect, statement: Statement, limit: Duration) -> Result<Self, Failure> {
         // The reason may repeat a part of the URL, and with it a password.
         let refused = |_| {
-            Failure::new(FailureKind::Policy, format!("the database's URL does not read as one of {}", dialect.as_str()))
+            Failure::new(
+                FailureKind::Policy,
+                format!("the database's URL does not read as one of {}", dialect.as_str()),
+            )
         };
         Ok(match dialect {
             Dialect::Postgres => Self::Postgres(PostgresSource::new(url, statement, limit).map_err(refused)?),

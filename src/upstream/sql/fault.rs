@@ -77,7 +77,9 @@ fn postgres(code: &str, message: &str) -> (FailureKind, bool) {
         _ if code.starts_with("53") => (FailureKind::Connect, false),
         // A column changed its type under a prepared statement; a new connection prepares it anew.
         "0A000" if message.contains("cached plan") => (FailureKind::Protocol, true),
-        _ if matches!(code.get(..2), Some("22" | "25" | "26" | "42" | "0A" | "3D" | "3F")) => (FailureKind::Policy, false),
+        _ if matches!(code.get(..2), Some("22" | "25" | "26" | "42" | "0A" | "3D" | "3F")) => {
+            (FailureKind::Policy, false)
+        }
         _ => (FailureKind::Protocol, false),
     }
 }
@@ -90,7 +92,7 @@ const fn mysql(number: u16) -> FailureKind {
         // too many connections, user limits, shutdown and killed connections
         1040 | 1203 | 1226 | 1053 | 1077 | 1079 | 1927 => FailureKind::Connect,
         // syntax, unknown tables and columns, rights, writes in a read-only session, values that do not fit
-        1044..=1065 | 1142..=1146 | 1290 | 1305 | 1366 | 1370 | 1792 => FailureKind::Policy,
+        1044..=1065 | 1142..=1146 | 1267 | 1271 | 1290 | 1305 | 1366 | 1370 | 1792 => FailureKind::Policy,
         _ => FailureKind::Protocol,
     }
 }
@@ -118,8 +120,14 @@ mod tests {
         assert_eq!(postgres("57P01", "terminating connection"), (FailureKind::Connect, true));
         assert_eq!(postgres("42P01", "no such table"), (FailureKind::Policy, false));
         assert_eq!(postgres("0A000", "cached plan must not change result type"), (FailureKind::Protocol, true));
-        assert_eq!((mysql(1969), mysql(1146), mysql(1040)), (FailureKind::Timeout, FailureKind::Policy, FailureKind::Connect));
-        assert_eq!((sqlite(9), sqlite(1), sqlite(261), sqlite(11)), (FailureKind::Timeout, FailureKind::Policy, FailureKind::Timeout, FailureKind::Protocol));
+        assert_eq!(
+            (mysql(1969), mysql(1146), mysql(1040)),
+            (FailureKind::Timeout, FailureKind::Policy, FailureKind::Connect)
+        );
+        assert_eq!(
+            (sqlite(9), sqlite(1), sqlite(261), sqlite(11)),
+            (FailureKind::Timeout, FailureKind::Policy, FailureKind::Timeout, FailureKind::Protocol)
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ use minijinja::Value;
 use minijinja::value::Serde;
 
 use crate::deadline::{Deadline, now};
-use crate::policy::{Inputs, Question, Reading, SqlPolicy, UpstreamPolicy};
+use crate::policy::{Question, Reading, SqlPolicy, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 use connection::{Connector, Dialect};
 use pool::Pool;
@@ -108,14 +108,8 @@ impl SqlUpstream {
     ///
     /// # Errors
     /// See [`Failure`].
-    pub async fn ask(
-        &self,
-        sql: &SqlPolicy,
-        inputs: &Inputs,
-        question: &Question,
-        deadline: Deadline,
-    ) -> Result<Reading, Failure> {
-        self.fetch(&render(sql, inputs, question)?, deadline).await
+    pub async fn ask(&self, sql: &SqlPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
+        self.fetch(&render(sql, question)?, deadline).await
     }
 
     /// Runs the statement with these values.

@@ -115,9 +115,13 @@ fn value(raw: MySqlValueRef<'_>, kind: &str) -> Result<Json, BoxDynError> {
         "DOUBLE" => rows::float(<f64 as Decode<sqlx::MySql>>::decode(raw)?),
         "DECIMAL" => rows::decimal(<&str as Decode<sqlx::MySql>>::decode(raw)?),
         "DATE" => <NaiveDate as Decode<sqlx::MySql>>::decode(raw)?.to_string().into(),
-        "DATETIME" => <NaiveDateTime as Decode<sqlx::MySql>>::decode(raw)?.format("%Y-%m-%dT%H:%M:%S%.f").to_string().into(),
+        "DATETIME" => {
+            <NaiveDateTime as Decode<sqlx::MySql>>::decode(raw)?.format("%Y-%m-%dT%H:%M:%S%.f").to_string().into()
+        }
         // sqlx sets the session's time zone to UTC.
-        "TIMESTAMP" => <NaiveDateTime as Decode<sqlx::MySql>>::decode(raw)?.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string().into(),
+        "TIMESTAMP" => {
+            <NaiveDateTime as Decode<sqlx::MySql>>::decode(raw)?.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string().into()
+        }
         "TIME" => time(<MySqlTime as Decode<sqlx::MySql>>::decode(raw)?).into(),
         "JSON" => rows::tree(<&[u8] as Decode<sqlx::MySql>>::decode(raw)?),
         _ => rows::text(<&[u8] as Decode<sqlx::MySql>>::decode(raw)?),

@@ -85,7 +85,8 @@ impl Pool {
             Some(Ok(permit)) => permit,
             Some(Err(_)) => return Err(Failure::new(FailureKind::Bug, "the pool of connections was closed")),
             None => {
-                let what = format!("all {} connections of the pool are in use: raise `pool`, or ask less", self.shared.size);
+                let what =
+                    format!("all {} connections of the pool are in use: raise `pool`, or ask less", self.shared.size);
                 return Err(Failure::new(FailureKind::Busy, what));
             }
         };

@@ -55,10 +55,8 @@ impl PostgresSource {
     pub(super) async fn open(&self) -> Result<Postgres, Failure> {
         let connecting = |error: sqlx::Error| fault::connecting(&error);
         let mut connection = self.options.connect().await.map_err(connecting)?;
-        let session = format!(
-            "SET statement_timeout = {}; SET default_transaction_read_only = on",
-            milliseconds(self.limit)
-        );
+        let session =
+            format!("SET statement_timeout = {}; SET default_transaction_read_only = on", milliseconds(self.limit));
         sqlx::raw_sql(AssertSqlSafe(session)).execute(&mut connection).await.map_err(connecting)?;
         Ok(Postgres { connection, plan: Arc::clone(&self.plan) })
     }

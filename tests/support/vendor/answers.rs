@@ -1,12 +1,10 @@
 //! The vendor's answers, one a mode.
 
-use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::{Compress, Compression, FlushCompress};
 use tokio::net::TcpStream;
 
 use super::{Mode, until_gone, write};
@@ -107,13 +105,16 @@ fn deep() -> String {
     format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))
 }
 
+/// A gzip stream of 64 MB of blanks, put together from one compressed megabyte: after a full flush the same bytes
+/// mean the same megabyte again. It has no end, but nobody reads that far.
 fn bomb() -> &'static [u8] {
     static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
     BOMB.get_or_init(|| {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        for _ in 0..64 {
-            encoder.write_all(&vec![b' '; 1 << 20]).expect("memory");
-        }
-        encoder.finish().expect("memory")
+        let mut piece = Vec::with_capacity(64 * 1024);
+        let mut deflate = Compress::new(Compression::fast(), false);
+        deflate.compress_vec(&vec![b' '; 1 << 20], &mut piece, FlushCompress::Full).expect("memory");
+        let mut stream = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+        (0..64).for_each(|_| stream.extend_from_slice(&piece));
+        stream
     })
 }

@@ -47,6 +47,8 @@ fn value(raw: PgValueRef<'_>, kind: &str) -> Result<Json, BoxDynError> {
         "TIME" => time(i64::from_be_bytes(bytes.try_into()?))?,
         "TIMESTAMP" => timestamp(i64::from_be_bytes(bytes.try_into()?), "%Y-%m-%dT%H:%M:%S%.f")?,
         "TIMESTAMPTZ" => timestamp(i64::from_be_bytes(bytes.try_into()?), "%Y-%m-%dT%H:%M:%S%.fZ")?,
+        // What functions give that give nothing.
+        "VOID" => Json::Null,
         "UUID" => uuid(bytes).into(),
         "JSON" => rows::tree(bytes),
         // The first byte is the version of the form, which is 1.

@@ -1,0 +1,136 @@
+//! TLS towards vendors: whom we trust, what we speak, and what a failed handshake is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dipcache::deadline::{Deadline, now};
+use dipcache::policy::{Format, HttpMethod, HttpPolicy, TransportPolicy};
+use dipcache::upstream::http::{Answer, HttpUpstream, Request};
+use dipcache::upstream::{Failure, FailureKind};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request as Asked, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use support::{SLACK, policies};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// A vendor with a certificate of its own making; it answers with the version of HTTP that it was asked in.
+struct SecureVendor {
+    address: SocketAddr,
+    pem: tempfile::NamedTempFile,
+    connections: Arc<AtomicU64>,
+}
+
+impl SecureVendor {
+    async fn start(name: &str, protocols: &[&str]) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+        let pem = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(pem.path(), made.cert.pem()).expect("the file is ours");
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("a certificate with its key");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let connections = Arc::new(AtomicU64::new(0));
+        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&connections)));
+        Self { address, pem, connections }
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, connections: Arc<AtomicU64>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(serve(stream, acceptor.clone()));
+    }
+}
+
+async fn serve(stream: TcpStream, acceptor: TlsAcceptor) {
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let answer = service_fn(|asked: Asked<Incoming>| async move {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(format!("{:?}", asked.version())))))
+    });
+    if is_h2 {
+        let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+    } else {
+        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+    }
+}
+
+fn client(change: impl FnOnce(&mut HttpPolicy)) -> HttpUpstream {
+    let mut http = policies::http();
+    change(&mut http);
+    let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
+    policy.format = Format::Text;
+    HttpUpstream::build(&policy, &http).expect("a client")
+}
+
+async fn ask(client: &HttpUpstream, address: SocketAddr) -> Result<Answer, Failure> {
+    let url = format!("https://{address}/");
+    let request = Request { method: HttpMethod::Get, url, headers: Vec::new(), body: None };
+    client.fetch(&request, Deadline::after(Duration::from_secs(5))).await
+}
+
+#[tokio::test]
+async fn a_vendor_of_a_private_authority_is_trusted_by_its_file_alone() {
+    let vendor = SecureVendor::start("127.0.0.1", &["http/1.1"]).await;
+    let failure = ask(&client(|_| {}), vendor.address).await.expect_err("an unknown authority");
+    assert_eq!(failure.kind, FailureKind::Connect, "{failure}");
+    assert!(failure.detail.contains("certificate"), "an operator sees why: {failure}");
+
+    let trusting = client(|http| http.ca = Some(vendor.pem.path().to_owned()));
+    let answer = ask(&trusting, vendor.address).await.expect("a trusted one");
+    assert_eq!(&answer.body[..], b"HTTP/1.1");
+
+    let careless = client(|http| http.verify_tls = false);
+    ask(&careless, vendor.address).await.expect("nobody looked");
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_name_is_no_connection() {
+    let vendor = SecureVendor::start("elsewhere.test", &["http/1.1"]).await;
+    let trusting = client(|http| http.ca = Some(vendor.pem.path().to_owned()));
+    assert_eq!(ask(&trusting, vendor.address).await.expect_err("another name").kind, FailureKind::Connect);
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_offered_over_one_connection() {
+    let vendor = SecureVendor::start("127.0.0.1", &["h2", "http/1.1"]).await;
+    let trusting = client(|http| http.ca = Some(vendor.pem.path().to_owned()));
+    assert_eq!(&ask(&trusting, vendor.address).await.expect("an answer").body[..], b"HTTP/2.0");
+    let dips = (0..20).map(|_| ask(&trusting, vendor.address));
+    for answer in futures_util::future::join_all(dips).await {
+        assert_eq!(answer.expect("an answer").status, 200);
+    }
+    assert_eq!(vendor.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
+    policy.connect_timeout = Duration::from_millis(100);
+    let client = HttpUpstream::build(&policy, &policies::http()).expect("a client");
+    let begun = now();
+    let failure = ask(&client, listener.local_addr().expect("an address")).await.expect_err("silence");
+    assert_eq!(failure.kind, FailureKind::Connect, "{failure}");
+    assert!(now() - begun < Duration::from_millis(100) + SLACK);
+}
