@@ -123,8 +123,8 @@ mod tests {
         }
         few.sweep(0);
         small.sweep(0);
-        assert!(few.len() <= 10 && few.len() > 0, "{}", few.len());
-        assert!(small.len() <= 10 && small.len() > 0, "{}", small.len());
+        assert!(few.len() <= 10 && !few.is_empty(), "{}", few.len());
+        assert!(small.len() <= 10 && !small.is_empty(), "{}", small.len());
         assert!(small.bytes() <= 4000);
     }
 

@@ -52,7 +52,7 @@ impl Line for FakeLine {
             !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
         };
         if self.name == "raw" {
-            return Ok(Question { key: key.into(), inputs: vec![], id: key.into() });
+            return Ok(Question::of_key(key));
         }
         if !is_number(key) {
             return Err(BadInput::Key { expected: "a telephone number", number: self.name == "lrn" });
@@ -65,7 +65,7 @@ impl Line for FakeLine {
                 _ => return Err(BadInput::Unknown { name: name.into(), known: "ani".into() }),
             }
         }
-        Ok(Question { key: key.into(), inputs: vec![ani], id: key.into() })
+        Ok(Question { key: key.into(), inputs: vec![ani], names: vec!["ani".into()], id: key.into() })
     }
 
     fn text_field(&self) -> &str {

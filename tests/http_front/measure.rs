@@ -38,7 +38,7 @@ impl Desk for Ready {
 
 impl Line for Prepared {
     fn question(&self, key: &str, _: &[(&str, &str)]) -> Result<Question, BadInput> {
-        Ok(Question { key: key.into(), inputs: vec![], id: key.into() })
+        Ok(Question::of_key(key))
     }
 
     fn text_field(&self) -> &str {
