@@ -139,6 +139,8 @@ async fn postgresql_answers() {
     postgres_types(&postgres).await;
     postgres_is_read_only(&postgres).await;
     the_servers_own_timeout(&postgres.url, "SELECT pg_sleep(30)").await;
+    let at_work = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(30)' AND application_name = 'dipcache'";
+    becomes_zero(|| postgres.number(at_work)).await;
     busy_is_ours(&postgres.url, "SELECT pg_sleep(1.5)").await;
     postgres_closes_what_was_given_up(&postgres).await;
     postgres_dead_connections_cost_nothing(&postgres).await;
@@ -153,6 +155,8 @@ async fn mariadb_answers() {
     let url = mariadb.url.replacen("mysql:", "mariadb:", 1);
     mariadb_types(&mariadb, &url).await;
     the_servers_own_timeout(&url, "SELECT count(*) FROM seq_1_to_100000 a, seq_1_to_100000 b").await;
+    let at_work = "SELECT CAST(count(*) AS SIGNED) FROM information_schema.processlist WHERE command <> 'Sleep' AND info LIKE '%seq_1_to_100000 b'";
+    becomes_zero(|| mariadb.number(at_work)).await;
     busy_is_ours(&url, "SELECT sleep(1.5)").await;
     mariadb_dead_connections_cost_nothing(&mariadb).await;
 }
@@ -227,6 +231,15 @@ async fn the_servers_own_timeout(url: &str, slow: &str) {
     assert_eq!(failure.kind, FailureKind::Timeout, "{failure}");
     let took = now() - begun;
     assert!(took < Duration::from_millis(300) + SLACK, "{took:?}");
+}
+
+/// The server has stopped work that nobody waits for, soon after its own limit.
+async fn becomes_zero<F: Future<Output = i64>>(mut at_work: impl FnMut() -> F) {
+    let begun = now();
+    while at_work().await > 0 {
+        assert!(now() - begun < Duration::from_secs(4), "the server still works for nobody");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// A full pool is our own limit, and is told so at the deadline.

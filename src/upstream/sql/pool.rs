@@ -134,7 +134,9 @@ impl Shared {
     /// The next kept connection, as soon as there is one.
     async fn kept(&self) -> Kept {
         loop {
-            let returned = self.returned.notified();
+            // In the line before looking, or a connection given back between the two would call nobody.
+            let mut returned = std::pin::pin!(self.returned.notified());
+            returned.as_mut().enable();
             if let Some(kept) = self.take() {
                 return kept;
             }
