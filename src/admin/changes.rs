@@ -57,12 +57,3 @@ fn find(admin: &Admin, name: &str) -> Result<Arc<Lookup>, (StatusCode, String)> 
         (StatusCode::NOT_FOUND, format!("no lookup `{name}`; there are {}\n", known.join(", ")))
     })
 }
-
-impl Lookup {
-    /// Lays the operator's hand on the flag, and tells if that turned it.
-    pub fn lay_hand(&self, hand: Override) {
-        if self.verdict.lay(hand) {
-            self.flag_turned("by the operator's hand");
-        }
-    }
-}

@@ -22,7 +22,10 @@ mod race;
 mod registry;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
@@ -52,6 +55,10 @@ pub struct Lookup {
     flights: Arc<Flights>,
     meters: Meters,
     events: Arc<Events>,
+    /// Held by who looks at the upstreams to turn the flag.
+    turning: Mutex<()>,
+    /// True once another policy runs under this name.
+    retired: AtomicBool,
 }
 
 impl Lookup {
@@ -75,6 +82,8 @@ impl Lookup {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
         if let Err(refused) = self.anybody_to_ask() {
+            // The next probe asks this: the question that was asked last may be one that always fails.
+            self.members.iter().for_each(|member| member.wanted(&question));
             return self.second_rank(&question, refused);
         }
         if self.stale_comes_first(&question) {

@@ -1,13 +1,15 @@
 //! All lookups of the process, swapped whole on reload.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
 use crate::events::Events;
-use crate::health::Verdict;
+use crate::health::{Override, Verdict};
 use crate::lookup::flight::Flights;
 use crate::lookup::{Lookup, Member};
 use crate::policy::Policy;
@@ -71,8 +73,30 @@ impl Lookups {
             });
         }
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
-        self.current.store(Arc::new(after));
+        let after = Arc::new(after);
+        self.current.store(Arc::clone(&after));
+        succeed(&before, &after);
         Ok(())
+    }
+}
+
+/// Old lookups fall silent, and new ones show where they stand. An outage that was told is told to be over, or
+/// whoever watches the events would wait for that for ever.
+fn succeed(before: &[Arc<Lookup>], after: &[Arc<Lookup>]) {
+    for old in before.iter().filter(|old| !after.iter().any(|new| Arc::ptr_eq(old, new))) {
+        old.retire();
+        match after.iter().find(|new| new.policy.name == old.policy.name) {
+            Some(new) if !old.is_up() && new.is_up() => new.flag_turned("a changed policy runs"),
+            None if !old.is_up() => {
+                old.verdict.lay(Override::Up);
+                old.flag_turned("its policy is gone");
+            }
+            _ => {}
+        }
+    }
+    for new in after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))) {
+        new.meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
+        new.meters.health.set(f64::from(u8::from(new.is_up())));
     }
 }
 
@@ -96,13 +120,21 @@ impl Lookup {
             .filter(same_answers)
             .map_or_else(|| Arc::new(LocalCache::new(entries, bytes)), |old| Arc::clone(&old.local));
         let meters = Meters::new(&policy.name, &names);
-        meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
         let verdict = Verdict::default();
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
         }
-        meters.health.set(f64::from(u8::from(verdict.is_up())));
-        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, events })
+        Ok(Self {
+            policy: Arc::new(policy),
+            local,
+            members,
+            verdict,
+            flights: Flights::new(),
+            meters,
+            events,
+            turning: Mutex::default(),
+            retired: AtomicBool::new(false),
+        })
     }
 }
