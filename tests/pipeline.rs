@@ -394,6 +394,56 @@ async fn a_reload_keeps_the_cache_of_what_has_not_changed() {
 }
 
 #[tokio::test]
+async fn a_stricter_policy_does_not_serve_what_a_laxer_one_kept() {
+    let vendor = vendor(Mode::OK).await;
+    let cache = "[cache]\nfound = \"50ms\"\njitter = 0.0\nmin_ttl = \"1ms\"\nstale = \"1h\"\n";
+    let policy = lrn(&[&vendor], &format!("{cache}{PLAIN}"));
+    let desk = Desk::new(&[("lrn", &policy)]);
+    ask(&desk.lookup("lrn"), "3035550123", 500).await;
+    vendor.set(Mode::Refuse);
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(ask(&desk.lookup("lrn"), "3035550123", 50).await.source, Source::Stale);
+    desk.install(&[("lrn", &policy.replace("stale = \"1h\"", "stale = \"0\""))]);
+    let answer = ask(&desk.lookup("lrn"), "3035550123", 50).await;
+    assert_eq!(answer.source, Source::Nobody, "stale records are forbidden now");
+}
+
+#[tokio::test]
+async fn what_was_asked_before_a_flush_is_not_kept_behind_it() {
+    let vendor = vendor(Mode::Ok(Duration::from_millis(100))).await;
+    let policy = lrn(&[&vendor], "[budget]\ncall = \"500ms\"\nbackground = \"1s\"");
+    let desk = Desk::new(&[("lrn", &policy)]);
+    let lookup = desk.lookup("lrn");
+    for all in [true, false] {
+        let began = vendor.requests();
+        let waiting = ask(&lookup, "3035550123", 500);
+        let flushing = async {
+            until("it is asked", || vendor.requests() > began).await;
+            if all {
+                lookup.flush()
+            } else {
+                assert!(!lookup.forget(&lookup.policy.question("3035550123", &[]).unwrap()))
+            }
+        };
+        let (answer, ()) = tokio::join!(waiting, flushing);
+        assert_eq!(answer.outcome, Outcome::Found, "who waits gets it all the same");
+        assert!(lookup.local.get("+13035550123", dipcache::deadline::tick()).is_none());
+    }
+}
+
+#[tokio::test]
+async fn one_dip_more_than_may_be_under_way_is_shed() {
+    let vendor = vendor(Mode::Hang).await;
+    let policy = lrn(&[&vendor], PLAIN);
+    let desk = Desk::new(&[("lrn", &policy), ("other", &policy)]);
+    desk.lookups.limit(2);
+    let (lrn, other) = (desk.lookup("lrn"), desk.lookup("other"));
+    let answers = tokio::join!(ask(&lrn, "3035550100", 50), ask(&other, "3035550100", 50), ask(&lrn, "3035550101", 50));
+    assert_eq!((answers.0.outcome, answers.1.outcome), (Outcome::Timeout, Outcome::Timeout));
+    assert_eq!(answers.2.outcome, Outcome::Overload);
+}
+
+#[tokio::test]
 async fn a_hit_late_in_its_life_renews_the_entry_behind_the_caller() {
     let vendor = vendor(Mode::Ok(Duration::from_millis(20))).await;
     let cache = "[cache]\nfound = \"2s\"\njitter = 0.0\nrefresh_ahead = 0.5\nmin_ttl = \"1ms\"";

@@ -83,7 +83,7 @@ async fn probe(lookup: &Arc<Lookup>, index: usize) {
     let cut = Deadline::after(lookup.call_budget());
     match attempt(Arc::clone(lookup), index, Arc::new(question.clone()), pass, Times { overdue: cut, cut }).await {
         Ok(given) => {
-            lookup.keep(&question, given);
+            lookup.keep(&question, given, || false);
         }
         Err(_) if matches!(member.health.breaker(now()).0, State::HalfOpen) => tokio::time::sleep(BREATH).await,
         Err(_) => {}
