@@ -9,7 +9,7 @@ use crate::cli::{check, runtime};
 use crate::config::{self, LogFormat};
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
-use crate::policy::check::read_dir;
+use crate::policy::check::{Folder, Off, read_folder};
 use crate::policy::{Fault, Policy};
 use crate::telemetry::log;
 
@@ -24,7 +24,7 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
             let simulator = Arc::clone(&world.simulator);
             App::start(load(path, move |folder| world.policies_of(folder)), Some(simulator)).await?
         } else {
-            App::start(load(path, read_dir), None).await?
+            App::start(load(path, served), None).await?
         };
         for (what, addresses) in [("http", &app.http), ("admin", &app.admin)] {
             for address in addresses {
@@ -34,6 +34,15 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         app.run().await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The policies of a folder. Those that wait for a secret are told, each time.
+fn served(folder: &Path) -> (Vec<Policy>, Vec<Fault>) {
+    let Folder { policies, off, faults } = read_folder(folder, &|text| text);
+    for Off { lookup, missing } in off {
+        tracing::info!(lookup, missing = missing.join(", "), "off until its secret is there");
+    }
+    (policies, faults)
 }
 
 /// Reads the config and the policies it names, each time anew.

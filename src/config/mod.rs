@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::policy::Secret;
 
 pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
-pub use load::{EMBEDDED, check_all, load, load_text, load_with};
+pub use load::{EMBEDDED, check_all, examine, load, load_text, load_with};
 
 /// Everything that is set for the process as a whole.
 #[derive(Debug)]
