@@ -11,6 +11,7 @@ mod inputs;
 mod times;
 mod upstream;
 mod rules;
+mod decoding;
 mod http;
 mod auth;
 mod dns;
