@@ -67,6 +67,7 @@ impl App {
         recorder::install();
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
         let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
+        lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
@@ -141,6 +142,7 @@ impl App {
         let Loaded { config, policies } = (self.load)().map_err(|faults| faulty(&faults))?;
         let count = policies.len();
         self.lookups.install(policies, &self.events)?;
+        self.lookups.limit(config.limits.max_dips);
         if config.listen != self.config.listen {
             tracing::warn!("the listeners stay as they are: a change of `[listen]` needs a restart");
         }
