@@ -16,6 +16,7 @@ mod http;
 mod auth;
 mod dns;
 mod sql;
+mod maps;
 mod record;
 mod compile;
 mod parts;
@@ -25,11 +26,13 @@ mod digest;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_spanned::Spanned;
 
 use super::file::PolicyFile;
 use super::kind::Kind;
+use super::maps::Maps;
 use super::{Fault, Policy};
 use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
@@ -72,7 +75,8 @@ fn parse_text(name: &str, path: &Path, text: &str) -> Result<Parsed, Vec<Fault>>
     let parsed = Document::parse(text, &mut faults).and_then(|document| {
         let file = document.read::<PolicyFile>(&mut faults)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Check { faults: &mut faults, folder, secrets: Vec::new(), span: document.span() }.policy(name, file, &document)
+        Check { faults: &mut faults, folder, secrets: Vec::new(), maps: Arc::default(), span: document.span() }
+            .policy(name, file, &document)
     });
     match parsed {
         Some(parsed) if faults.is_empty() => Ok(parsed),
@@ -87,6 +91,8 @@ struct Check<'a> {
     folder: &'a Path,
     /// Values that the fingerprint must know of although the text does not hold them.
     secrets: Vec<String>,
+    /// The policy's own value maps, which its expressions carry along.
+    maps: Arc<Maps>,
     /// The top of the file.
     span: Span,
 }
@@ -96,6 +102,7 @@ impl Check<'_> {
         let enabled = self.faults.or(file.enabled, true);
         let kind = self.faults.value(file.kind).map_or(Kind::Raw, |kind| kind.into_inner().0);
         let describe = self.faults.or(file.describe, String::new());
+        self.maps = Arc::new(self.maps(file.maps.unwrap_or_default()));
         let (inputs, applies_when) = self.inputs(file.input);
         let names = Names::of(&inputs);
         let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));
