@@ -17,6 +17,7 @@ pub mod filters;
 pub mod input;
 pub mod judge;
 pub mod kind;
+pub mod maps;
 pub mod number;
 pub mod secret;
 pub mod vault;

@@ -52,7 +52,7 @@ fn with_header(mut reading: Reading, name: &str, value: &str) -> Reading {
 }
 
 fn judge(upstream: &UpstreamPolicy, reading: &Reading) -> Judgement {
-    upstream.judge(Kind::Lrn, &Question::of_key("+13035550100"), reading)
+    upstream.judge(Kind::Raw, &Question::of_key("+13035550100"), reading)
 }
 
 fn record(judgement: &Judgement) -> &str {
