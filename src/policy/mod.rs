@@ -17,6 +17,7 @@ pub mod filters;
 pub mod input;
 pub mod judge;
 pub mod kind;
+pub mod maps;
 pub mod number;
 pub mod secret;
 pub mod vault;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use crate::answer::Outcome;
 
-pub use decode::{Format, Reading};
+pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
 pub use input::{BadInput, Declared, InputType, Inputs, Question};
@@ -187,7 +188,7 @@ pub struct UpstreamPolicy {
     /// Our own token bucket.
     pub rate: Option<Rate>,
     /// How its body decodes.
-    pub format: Format,
+    pub decoding: Decoding,
     /// In order, the first match decides; a sane tail for the transport is built in behind them.
     pub rules: Vec<Rule>,
     /// What is kept of the answer, in order.

@@ -109,7 +109,7 @@ fn reading(upstream: &UpstreamPolicy, stub: &Stub) -> Result<Reading, Failure> {
         TransportPolicy::Http(_) => {
             let headers = stub.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
             let body = stub.bytes().map_err(|why| Failure::new(FailureKind::Policy, why))?;
-            Ok(Reading::of_http(stub.status.unwrap_or(200), headers, &body, upstream.format))
+            Ok(Reading::of_http(stub.status.unwrap_or(200), headers, &body, &upstream.decoding))
         }
         TransportPolicy::Dns(_) => Ok(Reading {
             rcode: Some(stub.rcode.clone().unwrap_or_else(|| "NOERROR".to_owned())),

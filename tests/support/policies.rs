@@ -17,7 +17,7 @@ pub fn upstream(transport: TransportPolicy) -> UpstreamPolicy {
         total_timeout: None,
         concurrency: 16,
         rate: None,
-        format: Format::Json,
+        decoding: Format::Json.into(),
         rules: Vec::new(),
         fields: Vec::new(),
         required: Vec::new(),

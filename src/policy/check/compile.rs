@@ -35,12 +35,14 @@ impl Names {
 impl Check<'_> {
     /// Compiles an expression.
     pub(super) fn expr(&mut self, source: &Spanned<String>, names: Vec<&str>) -> Option<Expr> {
-        Expr::compile(source.get_ref(), &names).map_err(|error| self.not_compiled(&source.span(), error)).ok()
+        Expr::compile_with(source.get_ref(), &names, &self.maps)
+            .map_err(|error| self.not_compiled(&source.span(), error))
+            .ok()
     }
 
     /// Compiles an expression over an answer. What another transport answers with is no name here.
     pub(super) fn reading_expr(&mut self, source: &Spanned<String>, names: &[&str]) -> Option<Expr> {
-        let error = match Expr::compile(source.get_ref(), names) {
+        let error = match Expr::compile_with(source.get_ref(), names, &self.maps) {
             Ok(expr) => return Some(expr),
             Err(error) => error,
         };
@@ -58,7 +60,7 @@ impl Check<'_> {
 
     /// Compiles a template.
     pub(super) fn template(&mut self, source: &Spanned<String>, names: Vec<&str>, place: Place) -> Option<Template> {
-        Template::compile(source.get_ref(), &names, place)
+        Template::compile_with(source.get_ref(), &names, place, &self.maps)
             .map_err(|error| self.not_compiled(&source.span(), error))
             .ok()
     }

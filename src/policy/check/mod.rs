@@ -11,10 +11,12 @@ mod inputs;
 mod times;
 mod upstream;
 mod rules;
+mod decoding;
 mod http;
 mod auth;
 mod dns;
 mod sql;
+mod maps;
 mod record;
 mod compile;
 mod parts;
@@ -24,11 +26,13 @@ mod digest;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_spanned::Spanned;
 
 use super::file::{EnabledWord, PolicyFile};
 use super::kind::Kind;
+use super::maps::Maps;
 use super::{Fault, Policy, Vault};
 use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
@@ -95,6 +99,7 @@ fn parse_text(name: &str, path: &Path, text: &str, vault: &Vault) -> Result<Pars
             folder,
             vault,
             secrets: Vec::new(),
+            maps: Arc::default(),
             absent: Vec::new(),
             may_be_absent: false,
             span: document.span(),
@@ -120,6 +125,8 @@ struct Check<'a> {
     absent: Vec<String>,
     /// `enabled = "secrets"`: such references are no fault.
     may_be_absent: bool,
+    /// The policy's own value maps, which its expressions carry along.
+    maps: Arc<Maps>,
     /// The top of the file.
     span: Span,
 }
@@ -130,6 +137,7 @@ impl Check<'_> {
         self.may_be_absent = enabled == EnabledWord::WithSecrets;
         let kind = self.faults.value(file.kind).map_or(Kind::Raw, |kind| kind.into_inner().0);
         let describe = self.faults.or(file.describe, String::new());
+        self.maps = Arc::new(self.maps(file.maps.unwrap_or_default()));
         let (inputs, applies_when) = self.inputs(file.input);
         let names = Names::of(&inputs);
         let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));

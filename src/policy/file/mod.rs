@@ -35,8 +35,14 @@ pub(super) struct PolicyFile {
     pub breaker: Option<BreakerFile>,
     pub fallback: Option<Spanned<FallbackFile>>,
     pub answer: Option<AnswerFile>,
+    /// Value maps of the policy's own, by name.
+    pub maps: Option<IndexMap<Spanned<String>, MapFile>>,
     pub upstream: Option<Vec<Spanned<UpstreamFile>>>,
 }
+
+/// `[maps.NAME]`: a vendor's word and what it means. A word between slashes is a regular expression, and `*` stands
+/// for every other word.
+pub(super) type MapFile = IndexMap<Spanned<String>, Spanned<Node>>;
 
 /// `[budget]`
 #[derive(Debug, Default, Deserialize)]

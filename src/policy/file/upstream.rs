@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
-use super::words::{AuthWord, FormatWord, RuleOutcome, TransportWord};
+use super::words::{AuthWord, CharsetName, FormatWord, RuleOutcome, Separator, TransportWord};
 use crate::policy::{DnsRecord, HttpMethod};
 use crate::written::{Bytes, Field, Lines, Node, Written};
 
@@ -43,6 +43,14 @@ pub(crate) struct UpstreamFile {
     pub auth: Option<Spanned<AuthFile>>,
     /// json for HTTP, none for the others.
     pub format: Field<FormatWord>,
+    /// The format of an answer whose status is not 2xx, where it differs.
+    pub error_format: Field<FormatWord>,
+    /// As the vendor's header says, else UTF-8.
+    pub charset: Field<CharsetName>,
+    /// `;` for delimited, `&` for kv, `,` for csv and a tab for tsv.
+    pub separator: Field<Separator>,
+    /// The names of the values of delimited; of csv and tsv, where the first row has none.
+    pub columns: Lines<String>,
     /// 64KiB.
     pub max_body: Field<Bytes>,
     /// A PEM file, looked up beside the policy.

@@ -31,7 +31,7 @@ fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolic
         total_timeout: None,
         concurrency: 1,
         rate: None,
-        format: Format::Json,
+        decoding: Format::Json.into(),
         rules: rules
             .iter()
             .map(|(when, outcome)| Rule { when: expr(when), outcome: *outcome, hold: None, ttl: None })
@@ -43,7 +43,7 @@ fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolic
 }
 
 fn http(status: u16, body: &str) -> Reading {
-    Reading::of_http(status, vec![], body.as_bytes(), Format::Json)
+    Reading::of_http(status, vec![], body.as_bytes(), &Format::Json.into())
 }
 
 fn with_header(mut reading: Reading, name: &str, value: &str) -> Reading {
@@ -52,7 +52,7 @@ fn with_header(mut reading: Reading, name: &str, value: &str) -> Reading {
 }
 
 fn judge(upstream: &UpstreamPolicy, reading: &Reading) -> Judgement {
-    upstream.judge(Kind::Lrn, &Question::of_key("+13035550100"), reading)
+    upstream.judge(Kind::Raw, &Question::of_key("+13035550100"), reading)
 }
 
 fn record(judgement: &Judgement) -> &str {
