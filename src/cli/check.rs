@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::cli::say;
 use crate::config;
 use crate::policy::Fault;
 
@@ -13,13 +14,13 @@ pub(super) fn run(path: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode
     let faults = config::check_all(path);
     if as_json {
         let rows: Vec<_> = faults.iter().map(as_row).collect();
-        println!("{}", serde_json::Value::from(rows));
+        say(format_args!("{}\n", serde_json::Value::from(rows)))?;
     } else {
-        faults.iter().for_each(|fault| println!("{fault}"));
+        faults.iter().try_for_each(|fault| say(format_args!("{fault}\n")))?;
         match faults.len() {
-            0 => println!("all is well"),
-            1 => println!("one fault"),
-            count => println!("{count} faults"),
+            0 => say("all is well\n")?,
+            1 => say("one fault\n")?,
+            count => say(format_args!("{count} faults\n"))?,
         }
     }
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
