@@ -60,13 +60,13 @@ pub(super) async fn attempt(
             Ok(Given { outcome, record, ttl, from: Arc::clone(&member.name) })
         }
         Ok(judgement) => {
-            let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
-            tracing::debug!(lookup, upstream, outcome = judged.as_str(), rule = judgement.rule, "no answer");
+            let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
+            tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), rule = judgement.rule, "no answer");
             Err(judged)
         }
         Err(failure) => {
-            let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
-            tracing::debug!(lookup, upstream, outcome = judged.as_str(), %failure, "no answer");
+            let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
+            tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), %failure, "no answer");
             Err(judged)
         }
     }

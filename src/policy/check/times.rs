@@ -118,6 +118,16 @@ impl Check<'_> {
         }
         self.not_longer("min_ttl", &min_ttl, "max_ttl", max_ttl.value, "no life would lie between the two");
 
+        let refresh_ahead = self.faults.value(file.refresh_ahead);
+        // Not a number is no share either.
+        if let Some(span) = refresh_ahead
+            .as_ref()
+            .filter(|share| share.get_ref().is_nan() || *share.get_ref() <= 0.0)
+            .map(Spanned::span)
+        {
+            let mend = "write 0.8 to renew in the last fifth of a life, or 1 never to";
+            self.faults.at(&span, "every hit would renew its entry", mend);
+        }
         let max_entries = self.faults.value(file.max_entries);
         let max_bytes = self.faults.value(file.max_bytes);
         let zeroes = [
@@ -136,7 +146,7 @@ impl Check<'_> {
             revalidate: revalidate.value,
             ceiling: ceiling.value,
             jitter: self.faults.or(file.jitter, Ratio(0.1)).0,
-            refresh_ahead: self.faults.or(file.refresh_ahead, 1.0),
+            refresh_ahead: refresh_ahead.map_or(1.0, Spanned::into_inner),
             min_ttl: min_ttl.value,
             max_ttl: max_ttl.value,
             max_entries: max_entries.map_or(1_000_000, Spanned::into_inner),
