@@ -86,7 +86,11 @@ impl Check<'_> {
     }
 
     /// `[cache]`
-    pub(super) fn cache(&mut self, file: CacheFile) -> CacheRules {
+    pub(super) fn cache(&mut self, mut file: CacheFile) -> CacheRules {
+        let no_cache = self.faults.or(file.no_cache.take(), false);
+        if no_cache {
+            self.no_lives(&file);
+        }
         let ceiling = self.given(file.ceiling, 30 * DAY);
         let found = self.given(file.found, HOUR.min(ceiling.value));
         let partial = self.given(file.partial, (10 * MINUTE).min(found.value));
@@ -137,13 +141,15 @@ impl Check<'_> {
         for span in zeroes.into_iter().flatten() {
             self.faults.at(&span, "a cache of size 0 keeps nothing", "to keep nothing, set the lives to \"0\" instead");
         }
+        // What has no life is not kept, and what is not kept is never stale.
+        let life = |given: Given| if no_cache { Duration::ZERO } else { given.value };
         CacheRules {
-            found: found.value,
-            partial: partial.value,
-            not_found: not_found.value,
-            invalid_number: invalid_number.value,
-            stale: stale.value,
-            revalidate: revalidate.value,
+            found: life(found),
+            partial: life(partial),
+            not_found: life(not_found),
+            invalid_number: life(invalid_number),
+            stale: life(stale),
+            revalidate: life(revalidate),
             ceiling: ceiling.value,
             jitter: self.faults.or(file.jitter, Ratio(0.1)).0,
             refresh_ahead: refresh_ahead.map_or(1.0, Spanned::into_inner),
@@ -151,6 +157,23 @@ impl Check<'_> {
             max_ttl: max_ttl.value,
             max_entries: max_entries.map_or(1_000_000, Spanned::into_inner),
             max_bytes: max_bytes.map_or(Bytes(256 * 1024 * 1024), Spanned::into_inner).0,
+        }
+    }
+
+    /// Lives beside `no_cache`.
+    fn no_lives(&mut self, file: &CacheFile) {
+        for (key, life) in [
+            ("found", &file.found),
+            ("partial", &file.partial),
+            ("not_found", &file.not_found),
+            ("invalid_number", &file.invalid_number),
+            ("stale", &file.stale),
+            ("revalidate", &file.revalidate),
+        ] {
+            if let Some(life) = life {
+                let what = format!("`{key}` beside `no_cache`: nothing is kept");
+                self.faults.at(&life.span(), what, "take one of the two out");
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::written::{Bytes, Field, Node, Ratio};
 
 pub(super) use input::{DeclaredFile, InputFile};
-pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, UpstreamFile};
+pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, TtlFile, UpstreamFile};
 pub(super) use words::{AuthWord, EnabledWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
 
 /// A whole file.
@@ -62,6 +62,8 @@ pub(super) struct BudgetFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct CacheFile {
+    /// false: nothing is ever kept, and no other key of this table means anything.
+    pub no_cache: Field<bool>,
     /// 1h.
     pub found: Field<Duration>,
     /// 10m, at most `found`.
