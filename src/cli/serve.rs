@@ -9,8 +9,8 @@ use crate::cli::{check, runtime};
 use crate::config::{self, LogFormat};
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
-use crate::policy::check::read_dir;
-use crate::policy::{Fault, Policy};
+use crate::policy::check::read_dir_over;
+use crate::policy::{Fault, Policy, Vars};
 use crate::telemetry::log;
 
 /// Runs until it is told to stop.
@@ -22,9 +22,9 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         let app = if config.simulator {
             let world = World::start(Ports::Usual).await?;
             let simulator = Arc::clone(&world.simulator);
-            App::start(load(path, move |folder| world.policies_of(folder)), Some(simulator)).await?
+            App::start(load(path, move |folder, _| world.policies_of(folder)), Some(simulator)).await?
         } else {
-            App::start(load(path, read_dir), None).await?
+            App::start(load(path, read_dir_over), None).await?
         };
         for (what, addresses) in [("http", &app.http), ("admin", &app.admin)] {
             for address in addresses {
@@ -37,10 +37,13 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the config and the policies it names, each time anew.
-fn load(path: Option<PathBuf>, policies: impl Fn(&Path) -> (Vec<Policy>, Vec<Fault>) + Send + Sync + 'static) -> Load {
+fn load(
+    path: Option<PathBuf>,
+    policies: impl Fn(&Path, &Vars) -> (Vec<Policy>, Vec<Fault>) + Send + Sync + 'static,
+) -> Load {
     Box::new(move || {
         let config = config::load(path.as_deref())?;
-        let (policies, faults) = policies(&config.policies);
+        let (policies, faults) = policies(&config.policies, &config.vars);
         if faults.is_empty() { Ok(Loaded { config, policies }) } else { Err(faults) }
     })
 }

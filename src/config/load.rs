@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, check, environment};
-use crate::policy::{Fault, check::read_dir};
+use crate::policy::{Fault, check::read_dir_over};
 use crate::written::{Document, Faults, Source, file_text};
 
 /// The config that is used when no file is given and none is there. Also the commented reference.
@@ -79,7 +79,7 @@ fn load_text_with(
 /// Empty when all is well. Policies are looked at only once the config tells where they are.
 pub fn check_all(path: Option<&Path>) -> Vec<Fault> {
     match load(path) {
-        Ok(config) => read_dir(&config.policies).1,
+        Ok(config) => read_dir_over(&config.policies, &config.vars).1,
         Err(faults) => faults,
     }
 }

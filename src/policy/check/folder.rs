@@ -5,18 +5,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::read_file;
-use crate::policy::{Fault, Policy};
+use crate::policy::{Fault, Policy, Vars};
 
 /// Reads every `*.toml` of a folder, in order of name. Good policies are there beside the faults of
 /// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
 /// are not looked at.
 pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
-    read_dir_with(dir, &|text| text)
+    read(dir, &Vars::new(), &|text| text)
+}
+
+/// As [`read_dir`], with a site's values in the place of the policies' own `[vars]`.
+pub fn read_dir_over(dir: &Path, vars: &Vars) -> (Vec<Policy>, Vec<Fault>) {
+    read(dir, vars, &|text| text)
 }
 
 /// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own
 /// ports in. Lines must keep their numbers.
 pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
+    read(dir, &Vars::new(), change)
+}
+
+fn read(dir: &Path, vars: &Vars, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut policies = Vec::new();
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -25,7 +34,7 @@ pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Poli
             faults.push(fault);
             continue;
         }
-        match read_file(&path, change) {
+        match read_file(&path, vars, change) {
             Ok(parsed) => policies.extend(parsed.enabled.then_some(parsed.policy)),
             Err(more) => faults.extend(more),
         }

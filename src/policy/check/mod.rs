@@ -7,12 +7,18 @@
 //! make others.
 
 mod folder;
+mod ambient;
 mod inputs;
 mod times;
 mod upstream;
 mod rules;
 mod http;
+mod url;
+mod body;
+mod pairs;
+mod wire;
 mod auth;
+mod credentials;
 mod dns;
 mod sql;
 mod record;
@@ -24,17 +30,18 @@ mod digest;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_spanned::Spanned;
 
 use super::file::PolicyFile;
 use super::kind::Kind;
-use super::{Fault, Policy};
+use super::{Ambient, Fault, Policy, Vars};
 use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
 
 pub(crate) use compile::secret_mend;
-pub use folder::{read_dir, read_dir_with};
+pub use folder::{read_dir, read_dir_over, read_dir_with};
 
 /// A policy, and whether it is to be served.
 #[derive(Debug)]
@@ -48,13 +55,13 @@ struct Parsed {
 /// # Errors
 /// Every fault in it.
 pub fn read(path: &Path) -> Result<Policy, Vec<Fault>> {
-    read_file(path, &|text| text).map(|parsed| parsed.policy)
+    read_file(path, &Vars::new(), &|text| text).map(|parsed| parsed.policy)
 }
 
-fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, Vec<Fault>> {
+fn read_file(path: &Path, vars: &Vars, change: &dyn Fn(String) -> String) -> Result<Parsed, Vec<Fault>> {
     let name = folder::lookup_name(path).map_err(|fault| vec![fault])?;
     let text = file_text(path).map_err(|fault| vec![fault])?;
-    parse_text(&name, path, &change(text))
+    parse_text(&name, path, &change(text), vars)
 }
 
 /// Reads a policy from its text. `path` is where it came from: faults name it, and files that the
@@ -63,15 +70,31 @@ fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, V
 /// # Errors
 /// Every fault in it.
 pub fn parse(name: &str, path: &Path, text: &str) -> Result<Policy, Vec<Fault>> {
-    parse_text(name, path, text).map(|parsed| parsed.policy)
+    parse_over(name, path, text, &Vars::new())
 }
 
-fn parse_text(name: &str, path: &Path, text: &str) -> Result<Parsed, Vec<Fault>> {
+/// As [`parse`], with a site's values in the place of the policy's own `[vars]`.
+///
+/// # Errors
+/// Every fault in it.
+pub fn parse_over(name: &str, path: &Path, text: &str, vars: &Vars) -> Result<Policy, Vec<Fault>> {
+    parse_text(name, path, text, vars).map(|parsed| parsed.policy)
+}
+
+fn parse_text(name: &str, path: &Path, text: &str, vars: &Vars) -> Result<Parsed, Vec<Fault>> {
     let mut faults = Faults::new(Source::new(path, text));
     let parsed = Document::parse(text, &mut faults).and_then(|document| {
         let file = document.read::<PolicyFile>(&mut faults)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Check { faults: &mut faults, folder, secrets: Vec::new(), span: document.span() }.policy(name, file, &document)
+        let check = Check {
+            faults: &mut faults,
+            folder,
+            secrets: Vec::new(),
+            site: vars,
+            ambient: Arc::default(),
+            span: document.span(),
+        };
+        check.policy(name, file, &document)
     });
     match parsed {
         Some(parsed) if faults.is_empty() => Ok(parsed),
@@ -86,6 +109,10 @@ struct Check<'a> {
     folder: &'a Path,
     /// Values that the fingerprint must know of although the text does not hold them.
     secrets: Vec<String>,
+    /// A site's values in the place of the policy's own `[vars]`.
+    site: &'a Vars,
+    /// The policy's `[vars]` and `[secrets]`, for its templates.
+    ambient: Arc<Ambient>,
     /// The top of the file.
     span: Span,
 }
@@ -95,6 +122,7 @@ impl Check<'_> {
         let enabled = self.faults.or(file.enabled, true);
         let kind = self.faults.value(file.kind).map_or(Kind::Raw, |kind| kind.into_inner().0);
         let describe = self.faults.or(file.describe, String::new());
+        self.ambient = self.ambient(file.vars.unwrap_or_default(), file.secrets.unwrap_or_default());
         let (inputs, applies_when) = self.inputs(file.input);
         let names = Names::of(&inputs);
         let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));
@@ -107,8 +135,8 @@ impl Check<'_> {
         let field_order = record::field_order(&upstreams, fallback.as_deref());
         let text_field = self.text_field(file.answer.unwrap_or_default(), kind, &field_order);
 
-        let shape = digest::shape(document);
-        let fingerprint = digest::fingerprint(name, document, &self.secrets);
+        let shape = digest::shape(document, &self.ambient.vars);
+        let fingerprint = digest::fingerprint(name, document, &self.ambient.vars, &self.secrets);
         let policy = Policy {
             name: name.into(),
             kind,

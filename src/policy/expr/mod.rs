@@ -18,7 +18,11 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use minijinja::{Environment, Expression, Value};
+
+use super::ambient::{self, Ambient};
 
 pub use place::Place;
 pub use scope::Scope;
@@ -108,11 +112,29 @@ impl Template {
     /// # Errors
     /// As [`Expr::compile`]; and a byte 0 in a JSON body's own text.
     pub fn compile(source: &str, names: &[&str], place: Place) -> Result<Self, CompileError> {
+        Self::compile_within(source, names, place, &Arc::default())
+    }
+
+    /// As [`Template::compile`], with the policy's `[vars]` and `[secrets]` in reach.
+    ///
+    /// # Errors
+    /// As [`Template::compile`].
+    pub fn compile_within(
+        source: &str,
+        names: &[&str],
+        place: Place,
+        ambient: &Arc<Ambient>,
+    ) -> Result<Self, CompileError> {
+        let known = ambient.names();
+        let names: Vec<&str> = names.iter().copied().chain(known.iter().map(String::as_str)).collect();
         check::bounded(source)?;
-        check::template(source, names)?;
+        check::template(source, &names)?;
         place.accepts(source)?;
-        let run = environment::of_template(source, place)
+        let mut run = environment::of_template(source, place)
             .map_err(|error| check::not_parsed(source, &error, check::TEMPLATE))?;
+        for (name, value) in ambient::NAMES.into_iter().zip(ambient.values()) {
+            run.add_global(name, value);
+        }
         Ok(Self { source: source.to_owned(), place, run: Box::new(run) })
     }
 

@@ -1,9 +1,10 @@
 //! The filters of the policy language, beside those that come with Jinja.
 //!
 //! `numbers` speaks of telephone numbers, `text` of strings, `types` of what vendors call true, five
-//! or a code, `patterns` of regular expressions. All are lenient with what is not there: undefined
+//! or a code, `patterns` of regular expressions, `digests` of what vendors want hashed. All are lenient with what is not there: undefined
 //! and null go through as undefined, so that `body.lrn | e164_plus or key` needs no test before it.
 
+pub mod digests;
 mod numbers;
 mod patterns;
 mod text;
@@ -19,7 +20,7 @@ pub const TESTS: [&str; 1] = ["matching"];
 
 /// The names of all filters of our own.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    numbers::NAMES.into_iter().chain(text::NAMES).chain(types::NAMES).chain(patterns::NAMES)
+    numbers::NAMES.into_iter().chain(digests::NAMES).chain(text::NAMES).chain(types::NAMES).chain(patterns::NAMES)
 }
 
 /// The number filters as one phrase, for messages.
@@ -30,6 +31,7 @@ pub fn number_filters() -> String {
 /// Adds them all.
 pub(super) fn register(environment: &mut Environment<'static>) {
     numbers::register(environment);
+    digests::register(environment);
     text::register(environment);
     types::register(environment);
     patterns::register(environment);
