@@ -39,7 +39,7 @@ struct Tried {
 /// Asks each upstream in turn until one answers; exit code 1 when none does.
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
     let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
-    let Folder { policies, off, faults } = read_folder(&config.policies, &|text| text);
+    let Folder { policies, off, faults } = read_folder(&config.policies, &config.vars, &|text| text);
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {
             return Err(check::summed_up(&faults));

@@ -8,6 +8,7 @@
 //! [`Policy::applies`] says whether it is asked at all; an upstream renders its templates over the
 //! question and brings back a [`Reading`]; [`UpstreamPolicy::judge`] makes a [`Judgement`] of it.
 
+pub mod ambient;
 pub mod check;
 pub mod decode;
 pub mod expr;
@@ -19,6 +20,7 @@ pub mod judge;
 pub mod kind;
 pub mod maps;
 pub mod number;
+pub mod request;
 pub mod secret;
 pub mod vault;
 
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use crate::answer::Outcome;
 
+pub use ambient::{Ambient, Vars};
 pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
@@ -36,6 +39,7 @@ pub use input::{BadInput, Declared, InputType, Inputs, Question};
 pub use judge::{Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
+pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
 pub use secret::Secret;
 pub use vault::Vault;
 
@@ -235,14 +239,26 @@ pub enum TransportPolicy {
 pub struct HttpPolicy {
     /// `GET`, `POST` or `PUT`.
     pub method: HttpMethod,
-    /// The URL; each value is escaped for its place in path or query.
+    /// Base URLs in order of preference, without a slash at the end; empty where `url` is whole.
+    pub bases: Vec<String>,
+    /// The URL, or what stands behind a base; each value is escaped for its place in path or query.
     pub url: Template,
+    /// Parameters behind those that the URL has.
+    pub query: Vec<Pair>,
     /// Header names and their values.
     pub headers: Vec<(String, Template)>,
     /// The body, if the method has one.
     pub body: Option<Body>,
+    /// A form, which is a body too.
+    pub form: Option<Vec<Pair>>,
     /// How we show who we are.
     pub auth: Auth,
+    /// Other credentials than those, where an input says so.
+    pub chosen: Option<Chosen>,
+    /// The secrets that templates put into requests.
+    pub secrets: Vec<Secret>,
+    /// How connections are made, and what may be done twice.
+    pub wire: Wire,
     /// The largest body read, decompressed, in bytes.
     pub max_body: usize,
     /// Certificates that are trusted beside the system's.
@@ -297,6 +313,8 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// Several headers of the vendor's own.
+    Headers(Vec<(String, Secret)>),
     /// A query parameter.
     Query {
         /// The parameter's name.
@@ -304,6 +322,10 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// A token that is fetched with credentials of ours.
+    OAuth2(OAuth2),
+    /// A signature over the request.
+    Hmac(Box<Hmac>),
 }
 
 /// A question to a name server.

@@ -39,6 +39,13 @@ impl Upstream {
         }
     }
 
+    /// Fetches what dips will need before the first of them comes. Needs a runtime.
+    pub fn prepare(&self) {
+        if let Self::Http(upstream) = self {
+            upstream.prepare();
+        }
+    }
+
     /// Asks, and waits no longer than the deadline.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::parts::is_plain;
 use super::upstream::Around;
 use crate::policy::file::{Named, UpstreamFile};
 use crate::policy::{Expr, Secret, SqlPolicy, TransportPolicy};
-use crate::written::{Span, nearest};
+use crate::written::{Node, Span, nearest};
 
 const DATABASE_MEND: &str = "write `database = \"env:NAME\"`, and set NAME to a URL such as postgres://user:password@host/db, mysql://… or sqlite:///path";
 const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
@@ -22,7 +22,7 @@ impl Check<'_> {
         let database = self.faults.value(file.database);
         let database = self.required(database, &around.table, "database", has_database, DATABASE_MEND);
         let database = database.and_then(|database| self.database(&database));
-        let query = self.faults.value(file.query);
+        let query = file.query.and_then(|query| self.statement_text(query));
         let mend = "add the statement, such as `query = \"select rate from rates where prefix = :key\"`";
         let query = self.required(query, &around.table, "query", has_query, mend);
         let parameters = match &query {
@@ -38,6 +38,16 @@ impl Check<'_> {
             pool,
             max_rows: usize::try_from(max_rows).unwrap_or(usize::MAX),
         }))
+    }
+
+    fn statement_text(&mut self, query: Spanned<Node>) -> Option<Spanned<String>> {
+        let span = query.span();
+        if let Node::Text(text) = query.into_inner() {
+            return Some(Spanned::new(span, text));
+        }
+        let mend = "write it as text, such as `query = \"select rate from rates where prefix = :key\"`";
+        self.faults.at(&span, "the query of `type = \"sql\"` is a statement", mend);
+        None
     }
 
     fn database(&mut self, reference: &Spanned<String>) -> Option<Secret> {

@@ -162,6 +162,11 @@ impl Check<'_> {
 
     /// Keys that mean nothing for this transport.
     fn foreign_keys(&mut self, file: &UpstreamFile, transport: TransportWord) {
+        // `query` is a statement for SQL and a table of parameters for HTTP.
+        if let (TransportWord::Dns, Some(query)) = (transport, &file.query) {
+            let mend = "take it out: it belongs to `type = \"sql\"` and `type = \"http\"`";
+            self.faults.at(&query.span(), "`query` means nothing for `type = \"dns\"`", mend);
+        }
         for (key, owner, span) in keys_of_transports(file) {
             if let (true, Some(span)) = (owner != transport, span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
@@ -184,6 +189,20 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("columns", Http, at(&file.columns)),
         ("method", Http, at(&file.method)),
         ("url", Http, at(&file.url)),
+        ("urls", Http, at(&file.urls)),
+        ("json", Http, at(&file.json)),
+        ("form", Http, at(&file.form)),
+        ("xml", Http, at(&file.xml)),
+        ("graphql", Http, at(&file.graphql)),
+        ("auth_by", Http, at(&file.auth_by)),
+        ("auths", Http, at(&file.auths)),
+        ("safe", Http, at(&file.safe)),
+        ("retry", Http, at(&file.retry)),
+        ("redirects", Http, at(&file.redirects)),
+        ("user_agent", Http, at(&file.user_agent)),
+        ("source_address", Http, at(&file.source_address)),
+        ("proxy", Http, at(&file.proxy)),
+        ("tls", Http, at(&file.tls)),
         ("headers", Http, at(&file.headers)),
         ("body", Http, at(&file.body)),
         ("content_type", Http, at(&file.content_type)),
@@ -198,7 +217,6 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("edns", Dns, at(&file.edns)),
         ("recursion", Dns, at(&file.recursion)),
         ("database", Sql, at(&file.database)),
-        ("query", Sql, at(&file.query)),
         ("parameters", Sql, at(&file.parameters)),
         ("pool", Sql, at(&file.pool)),
         ("max_rows", Sql, at(&file.max_rows)),
