@@ -30,6 +30,10 @@ pub enum EventType {
     Closed,
     /// A vendor asked to be left alone.
     Held,
+    /// A table has rows for the first time, or again after a load that failed.
+    TableLoaded,
+    /// A load of a table failed or was not believed; the old rows go on.
+    TableRejected,
     /// A new config runs.
     ConfigReloaded,
     /// A new config was refused, and the old one goes on.
@@ -50,6 +54,8 @@ impl EventType {
             Self::HalfOpen => "dipcache.upstream.half_open",
             Self::Closed => "dipcache.upstream.closed",
             Self::Held => "dipcache.upstream.held",
+            Self::TableLoaded => "dipcache.table.loaded",
+            Self::TableRejected => "dipcache.table.rejected",
             Self::ConfigReloaded => "dipcache.config.reloaded",
             Self::ConfigRejected => "dipcache.config.rejected",
             Self::NodeStarted => "dipcache.node.started",
@@ -59,7 +65,7 @@ impl EventType {
 
     /// True for what somebody should look at.
     const fn is_bad(self) -> bool {
-        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::ConfigRejected)
+        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::TableRejected | Self::ConfigRejected)
     }
 }
 

@@ -153,7 +153,7 @@ impl Lookup {
     /// Looks at all upstreams and turns the flag if it must be turned.
     pub(crate) fn reassess(&self) {
         let now = now();
-        let usable = self.members.iter().any(|member| member.health.is_usable(now));
+        let usable = self.members.iter().any(|member| member.is_usable(now));
         if self.verdict.note(usable) {
             let reason = if usable { "an upstream is usable again" } else { "no upstream is usable" };
             self.flag_turned(reason);

@@ -6,10 +6,11 @@ use arc_swap::ArcSwap;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
+use crate::deadline::now;
 use crate::events::Events;
 use crate::health::Verdict;
 use crate::lookup::flight::Flights;
-use crate::lookup::{Lookup, Member};
+use crate::lookup::{Lookup, Member, tables};
 use crate::policy::Policy;
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
@@ -71,7 +72,10 @@ impl Lookups {
             });
         }
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
+        let new = after.iter().filter(|lookup| !before.iter().any(|known| Arc::ptr_eq(known, lookup)));
+        let new: Vec<_> = new.cloned().collect();
         self.current.store(Arc::new(after));
+        new.iter().for_each(tables::keep);
         Ok(())
     }
 }
@@ -79,7 +83,8 @@ impl Lookups {
 impl Lookup {
     fn build(policy: Policy, old: Option<&Arc<Self>>, events: Arc<Events>) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
-            Member::build(upstream, policy.breaker).map_err(|why| CannotBuild {
+            let before = old.and_then(|old| old.members.iter().find(|member| member.name == upstream.name));
+            Member::build(upstream, policy.breaker, before).map_err(|why| CannotBuild {
                 lookup: policy.name.to_string(),
                 upstream: upstream.name.to_string(),
                 why,
@@ -102,7 +107,20 @@ impl Lookup {
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
         }
-        meters.health.set(f64::from(u8::from(verdict.is_up())));
-        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, events })
+        let tables_only = members.iter().all(|member| member.upstream.table().is_some());
+        let lookup = Self {
+            policy: Arc::new(policy),
+            local,
+            members,
+            verdict,
+            tables_only,
+            flights: Flights::new(),
+            meters,
+            events,
+        };
+        // Nothing has broken yet: the flag is set without an event. The first load turns it.
+        lookup.verdict.note(lookup.members.iter().any(|member| member.is_usable(now())));
+        lookup.meters.health.set(f64::from(u8::from(lookup.is_up())));
+        Ok(lookup)
     }
 }

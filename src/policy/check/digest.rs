@@ -10,8 +10,22 @@ use toml::de::{DeTable, DeValue};
 use crate::written::Document;
 
 /// Keys of an upstream that change when and how fast it is asked, and not what its answer means.
-const NOT_SHAPE: [&str; 9] =
-    ["concurrency", "rate", "timeout", "hold", "pool", "try_timeout", "verify_tls", "ca", "max_body"];
+const NOT_SHAPE: [&str; 14] = [
+    "concurrency",
+    "rate",
+    "timeout",
+    "hold",
+    "pool",
+    "try_timeout",
+    "verify_tls",
+    "ca",
+    "max_body",
+    "every",
+    "load_timeout",
+    "max_change",
+    "min_rows",
+    "max_rows",
+];
 
 /// Tables whose order is the operator's word.
 const ORDERED: [&str; 3] = ["fields", "input", "record"];

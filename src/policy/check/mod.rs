@@ -15,6 +15,7 @@ mod http;
 mod auth;
 mod dns;
 mod sql;
+mod table;
 mod record;
 mod compile;
 mod parts;

@@ -28,6 +28,7 @@ const fn reading_names(transport: TransportWord) -> &'static [&'static str] {
         TransportWord::Http => &["status", "headers", "body", "text"],
         TransportWord::Dns => &["rcode", "answers"],
         TransportWord::Sql => &["rows"],
+        TransportWord::Table => &["row"],
     }
 }
 
@@ -63,14 +64,18 @@ impl Check<'_> {
     ) -> Option<UpstreamPolicy> {
         let given = file.transport.is_some();
         let transport = self.faults.value(file.transport.take());
-        let mend = "add `type = \"http\"`, `\"dns\"` or `\"sql\"`";
+        let mend = "add `type = \"http\"`, `\"dns\"`, `\"sql\"` or `\"table\"`";
         let transport = self.required(transport, &around.table, "type", given, mend).map(Spanned::into_inner);
 
         let name = self.upstream_name(&mut file, around, transport, taken);
         if let Some(transport) = transport {
             self.foreign_keys(&file, transport);
         }
-        let names = around.names.reading(transport.map_or(&READING_NAMES, reading_names));
+        let names = match transport {
+            // A table's records are made when it is loaded, when nobody has asked yet.
+            Some(TransportWord::Table) => reading_names(TransportWord::Table).to_vec(),
+            transport => around.names.reading(transport.map_or(&READING_NAMES, reading_names)),
+        };
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
@@ -93,6 +98,7 @@ impl Check<'_> {
             TransportWord::Http => self.http(file, around),
             TransportWord::Dns => self.dns(file, around),
             TransportWord::Sql => self.sql(file, around),
+            TransportWord::Table => self.table(file, around, &fields, &required),
         };
         Some(UpstreamPolicy {
             name: name.into(),
@@ -165,8 +171,10 @@ impl Check<'_> {
 
     /// Keys that mean nothing for this transport.
     fn foreign_keys(&mut self, file: &UpstreamFile, transport: TransportWord) {
-        for (key, owner, span) in keys_of_transports(file) {
-            if let (true, Some(span)) = (owner != transport, span) {
+        // A table from a database has the statement's keys as well.
+        let shared = |key: &str| transport == TransportWord::Table && matches!(key, "database" | "query" | "max_rows");
+        for (key, owner, span) in keys_of_transports(file).into_iter().chain(keys_of_tables(file)) {
+            if let (true, Some(span)) = (owner != transport && !shared(key), span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
                 self.faults.at(&span, what, format!("take it out: it belongs to `type = \"{}\"`", owner.as_str()));
             }
@@ -201,6 +209,27 @@ fn keys_of_transports(file: &UpstreamFile) -> [(&'static str, TransportWord, Opt
         ("parameters", Sql, at(&file.parameters)),
         ("pool", Sql, at(&file.pool)),
         ("max_rows", Sql, at(&file.max_rows)),
+    ]
+}
+
+/// As [`keys_of_transports`], for tables.
+fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 11] {
+    use TransportWord::Table;
+    fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
+        value.as_ref().map(Spanned::span)
+    }
+    [
+        ("file", Table, at(&file.file)),
+        ("separator", Table, at(&file.separator)),
+        ("header", Table, at(&file.header)),
+        ("columns", Table, at(&file.columns)),
+        ("match", Table, at(&file.matching)),
+        ("key_column", Table, at(&file.key_column)),
+        ("keys", Table, at(&file.keys)),
+        ("every", Table, at(&file.every)),
+        ("load_timeout", Table, at(&file.load_timeout)),
+        ("max_change", Table, at(&file.max_change)),
+        ("min_rows", Table, at(&file.min_rows)),
     ]
 }
 
