@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod demo;
+mod replay;
 mod serve;
 mod status;
 mod try_dip;
@@ -62,6 +63,16 @@ enum Command {
         /// Ask only the upstream of this name
         #[arg(long)]
         upstream: Option<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hold policies against stubbed vendor answers, field by field
+    #[command(after_help = "Example: dipcache replay policies/cases     # exits 1 when a case differs")]
+    Replay {
+        /// Cases files, or folders of them
+        #[arg(required = true, value_name = "CASES.JSON")]
+        files: Vec<PathBuf>,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -139,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Try { config, lookup, key, inputs, upstream, json } => {
             try_dip::run(config.config.as_deref(), &try_dip::Ask { lookup, key, inputs, upstream, json })
         }
+        Command::Replay { files, json } => replay::run(&files, json),
         Command::Lookup { config, lookup, key, inputs, explain, json } => {
             client::lookup(config.config.as_deref(), &lookup, &key, &inputs, explain, json)
         }

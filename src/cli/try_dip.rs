@@ -12,6 +12,7 @@ use crate::answer::Outcome;
 use crate::cli::{check, pairs, runtime};
 use crate::config;
 use crate::deadline::{Deadline, now};
+use crate::policy::check::{Folder, read_folder};
 use crate::policy::{Policy, Question, UpstreamPolicy};
 use crate::upstream::Upstream;
 
@@ -38,10 +39,13 @@ struct Tried {
 /// Asks each upstream in turn until one answers; exit code 1 when none does.
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
     let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
-    let (policies, faults) = crate::policy::check::read_dir(&config.policies);
+    let Folder { policies, off, faults } = read_folder(&config.policies, &|text| text);
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {
             return Err(check::summed_up(&faults));
+        }
+        if let Some(off) = off.iter().find(|off| off.lookup == ask.lookup) {
+            bail!("`{}` is off until there is a secret at {}", off.lookup, off.missing.join(", "));
         }
         let known: Vec<&str> = policies.iter().map(|policy| &*policy.name).collect();
         bail!("no policy `{}` in {}; there are {}", ask.lookup, config.policies.display(), known.join(", "));

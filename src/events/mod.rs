@@ -148,8 +148,10 @@ impl Events {
 }
 
 fn log(event: &Event) {
-    let (lookup, upstream) = (event.lookup.as_deref().unwrap_or(""), event.upstream.as_deref().unwrap_or(""));
-    let (name, from, to, reason) = (event.event.as_str(), event.from, event.to, event.reason.as_str());
+    // `None` leaves the field out.
+    let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+    let (lookup, upstream) = (event.lookup.as_deref(), event.upstream.as_deref());
+    let (name, from, to, reason) = (event.event.as_str(), some(event.from), some(event.to), event.reason.as_str());
     if event.event.is_bad() {
         tracing::warn!(event = name, lookup, upstream, from, to, reason);
     } else {

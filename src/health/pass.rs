@@ -34,6 +34,15 @@ pub struct Refused {
     pub retry_after: Duration,
 }
 
+/// A hold that was laid just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The hold.
+    pub hold: Hold,
+    /// False when it only makes one longer that is on for the same reason.
+    pub is_news: bool,
+}
+
 /// The breaker, the hold and the bucket let this dip through. Bring its end home with [`Pass::end`];
 /// one that is dropped (the dip was given up) is no sample.
 #[derive(Debug)]
@@ -114,15 +123,17 @@ impl UpstreamHealth {
         Some(Seat { _permit: permit })
     }
 
-    /// Leaves the upstream alone for a while. A shorter hold does not cut a longer one.
-    pub fn hold_for(&self, now: Instant, outcome: Outcome, span: Duration) -> Option<Hold> {
+    /// Leaves the upstream alone for a while. `None` when a hold is on that lasts as long: a shorter one does not cut it.
+    pub fn hold_for(&self, now: Instant, outcome: Outcome, span: Duration) -> Option<Held> {
         let hold = Hold { outcome, until: now + span, since: now };
         let mut current = self.hold.lock();
-        if current.is_some_and(|current| current.is_on(now) && current.until >= hold.until) {
+        let before = current.filter(|before| before.is_on(now));
+        if before.is_some_and(|before| before.until >= hold.until) {
             return None;
         }
         *current = Some(hold);
-        Some(hold)
+        // Each dip that was in flight brings the same refusal home, a little later.
+        Some(Held { hold, is_news: before.is_none_or(|before| before.outcome != outcome) })
     }
 
     /// The hold that is on now.
@@ -164,6 +175,13 @@ impl Pass {
         now.saturating_duration_since(self.began)
     }
 
+    /// Its seat is there, and the upstream's time begins. How long that took, which is our own doing.
+    pub fn seated(&mut self, now: Instant) -> Duration {
+        let waited = self.took(now);
+        self.began = now;
+        waited
+    }
+
     /// The callers' time is over and no answer is there: counts as a failure now, and whatever comes
     /// later counts no more. The dip itself may go on for the cache's sake.
     pub fn overdue(&mut self, now: Instant) -> Option<Change> {
@@ -181,7 +199,7 @@ impl Pass {
         }
         let took = self.took(now);
         let mut breaker = self.health.breaker.lock();
-        if self.probe { breaker.probe_ended(now, failed) } else { breaker.sample(now, failed, took) }
+        if self.probe { breaker.probe_ended(now, failed, took) } else { breaker.sample(now, failed, took) }
     }
 }
 
@@ -254,7 +272,8 @@ mod tests {
     fn a_hold_is_no_failure_and_ends_by_itself() {
         let health = health(1);
         let start = now();
-        health.hold_for(start, Outcome::RateLimited, Duration::from_secs(5));
+        assert!(health.hold_for(start, Outcome::RateLimited, Duration::from_millis(4999)).unwrap().is_news);
+        assert!(!health.hold_for(start, Outcome::RateLimited, Duration::from_secs(5)).unwrap().is_news);
         assert_eq!(health.pass(start).unwrap_err().outcome, Outcome::RateLimited);
         assert!(health.is_usable(start), "a pause of five seconds does not turn the flag");
         assert!(health.hold_for(start, Outcome::RateLimited, Duration::from_secs(1)).is_none());

@@ -1,11 +1,12 @@
 //! One try at one upstream: seat, ask, judge, and bring the end home to its health.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::answer::Outcome;
 use crate::deadline::{Deadline, Instant, now};
 use crate::events::{Event, EventType};
-use crate::health::{Change, Pass, State};
+use crate::health::{Change, Override, Pass, State};
 use crate::lookup::Lookup;
 use crate::lookup::member::{Given, Member};
 use crate::lookup::probe;
@@ -33,14 +34,19 @@ pub(super) async fn attempt(
     times: Times,
 ) -> Ended {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
-    let Some(_seat) = member.health.seat(times.overdue.earlier(times.cut)).await else {
-        lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
-        return Err(Outcome::Overload);
-    };
+    // A probe needs no seat: dips that hang may hold all of them, and would keep it from finding the upstream healed.
+    let (mut pass, mut times, mut _seat) = (pass, times, None);
     if !pass.is_probe() {
+        _seat = member.health.seat(times.overdue.earlier(times.cut)).await;
+        if _seat.is_none() {
+            lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
+            return Err(Outcome::Overload);
+        }
         // The breaker may have opened while this dip waited for its seat.
         member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
-        member.asked(&question);
+        member.wanted(&question);
+        // The wait was for our own limit: the upstream is given its whole time from here.
+        times.overdue = Deadline::at(times.overdue.moment() + pass.seated(now()));
     }
     let (pass, result) = ask(&lookup, index, &question, pass, times).await;
     let judged = match &result {
@@ -114,19 +120,25 @@ fn hold(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant)
         return;
     }
     let span = judgement.hold.unwrap_or(policy.hold);
-    let Some(hold) = member.health.hold_for(now, judgement.outcome, span) else { return };
-    lookup.events.raise(Event {
-        lookup: Some(Arc::clone(&lookup.policy.name)),
-        upstream: Some(Arc::clone(&member.name)),
-        to: judgement.outcome.as_str(),
-        ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({})", judgement.rule))
-    });
+    let Some(held) = member.health.hold_for(now, judgement.outcome, span) else { return };
+    if held.is_news && !lookup.is_retired() {
+        lookup.events.raise(Event {
+            lookup: Some(Arc::clone(&lookup.policy.name)),
+            upstream: Some(Arc::clone(&member.name)),
+            to: judgement.outcome.as_str(),
+            ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({})", judgement.rule))
+        });
+        probe::wake_after_hold(lookup, index);
+    }
     lookup.reassess();
-    probe::wake_after_hold(lookup, hold.until);
 }
 
 /// Tells of a breaker's step, and has a sick upstream looked after.
 pub(super) fn note_change(lookup: &Arc<Lookup>, index: usize, change: Change) {
+    // Its successor has the say now.
+    if lookup.is_retired() {
+        return;
+    }
     let member = &lookup.members[index];
     let (event, gauge) = match change.to {
         State::Closed => (EventType::Closed, 0.0),
@@ -152,17 +164,37 @@ pub(super) fn note_change(lookup: &Arc<Lookup>, index: usize, change: Change) {
 impl Lookup {
     /// Looks at all upstreams and turns the flag if it must be turned.
     pub(crate) fn reassess(&self) {
+        // Looking and noting are one step, or an older look could be noted last, and stay.
+        let _turn = self.turning.lock();
         let now = now();
         let usable = self.members.iter().any(|member| member.is_usable(now));
-        if self.verdict.note(usable) {
+        if self.verdict.note(usable) && !self.is_retired() {
             let reason = if usable { "an upstream is usable again" } else { "no upstream is usable" };
             self.flag_turned(reason);
         }
-        self.meters.health.set(f64::from(u8::from(self.is_up())));
+    }
+
+    /// Lays the operator's hand on the flag, and tells if that turned it.
+    pub fn lay_hand(&self, hand: Override) {
+        let _turn = self.turning.lock();
+        if self.verdict.lay(hand) {
+            self.flag_turned("by the operator's hand");
+        }
+    }
+
+    /// Runs no more: another policy, or none, has taken its place. Dips under way end as they began, and
+    /// nothing of it is told any more, since its names are its successor's.
+    pub(super) fn retire(&self) {
+        let _turn = self.turning.lock();
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Tells that the flag has turned.
-    pub(crate) fn flag_turned(&self, reason: &str) {
+    pub(super) fn flag_turned(&self, reason: &str) {
         let up = self.is_up();
         let (event, from, to) = if up { (EventType::Recovered, "0", "1") } else { (EventType::Degraded, "1", "0") };
         self.meters.health.set(f64::from(u8::from(up)));

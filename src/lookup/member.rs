@@ -21,7 +21,7 @@ pub struct Member {
     pub upstream: Upstream,
     /// Whether it may be asked.
     pub health: Arc<UpstreamHealth>,
-    /// The question it was asked last: what a probe asks, since only a real question proves anything.
+    /// The question that somebody had for it last: what a probe asks, since only a real question proves anything.
     last: Mutex<Option<Question>>,
     /// True while a prober looks after it.
     watched: AtomicBool,
@@ -60,12 +60,12 @@ impl Member {
         self.upstream.table().is_none_or(|table| table.is_loaded()) && self.health.is_usable(now)
     }
 
-    /// Remembers what is being asked.
-    pub(super) fn asked(&self, question: &Question) {
+    /// Remembers what is asked, or would be if it were well.
+    pub(super) fn wanted(&self, question: &Question) {
         self.last.lock().clone_from(&Some(question.clone()));
     }
 
-    /// What it was asked last.
+    /// What was wanted of it last.
     pub(super) fn last_question(&self) -> Option<Question> {
         self.last.lock().clone()
     }

@@ -118,7 +118,7 @@ struct Keeper {
 
 impl Keeper {
     async fn run(mut self) {
-        while let Some(lookup) = self.lookup.upgrade() {
+        while let Some(lookup) = self.lookup.upgrade().filter(|lookup| !lookup.is_retired()) {
             let (member, upstream) = (&lookup.members[self.index], &lookup.policy.upstreams[self.index]);
             let (Some(table), TransportPolicy::Table(policy)) = (member.upstream.table(), &upstream.transport) else {
                 return;
@@ -129,7 +129,7 @@ impl Keeper {
             }
             drop(lookup);
             if tokio::time::timeout(LOOK, table.wanted()).await.is_ok() {
-                let Some(lookup) = self.lookup.upgrade() else {
+                let Some(lookup) = self.lookup.upgrade().filter(|lookup| !lookup.is_retired()) else {
                     // Whoever wanted it means the lookup that came after.
                     table.want(false);
                     return;

@@ -19,6 +19,7 @@ pub mod judge;
 pub mod kind;
 pub mod number;
 pub mod secret;
+pub mod vault;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub use judge::{Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
 pub use secret::Secret;
+pub use vault::Vault;
 
 /// One lookup, checked and compiled.
 #[derive(Debug)]

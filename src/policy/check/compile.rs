@@ -69,10 +69,16 @@ impl Check<'_> {
 
     /// Reads the secret that a value refers to.
     pub(super) fn secret(&mut self, reference: &Spanned<String>) -> Option<Secret> {
-        match Secret::read(reference.get_ref()) {
+        match self.vault.read(reference.get_ref()) {
             Ok(secret) => {
                 self.secrets.push(secret.expose().to_owned());
                 Some(secret)
+            }
+            Err(error) if self.may_be_absent && error.is_absent() => {
+                if !self.absent.contains(reference.get_ref()) {
+                    self.absent.push(reference.get_ref().clone());
+                }
+                Some(Secret::absent(reference.get_ref()))
             }
             Err(error) => {
                 self.faults.at(&reference.span(), error.to_string(), secret_mend(&error));
@@ -85,6 +91,7 @@ impl Check<'_> {
 /// The next step for a secret that does not read.
 pub(crate) fn secret_mend(error: &SecretError) -> String {
     match error {
+        SecretError::NoStandIn(reference) => format!("add `\"{reference}\": \"…\"` to its `secrets`"),
         SecretError::Literal => "put it into the environment or into a file, and name that here".to_owned(),
         SecretError::NotInEnvironment(name) => format!("set `{name}` where dipcache is started, or correct the name"),
         SecretError::File { .. } => "create the file, and let dipcache read it".to_owned(),

@@ -16,14 +16,15 @@ use crate::written::{Bytes, Field, Node, Ratio};
 
 pub(super) use input::{DeclaredFile, InputFile};
 pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, UpstreamFile};
-pub(super) use words::{AuthWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
+pub(super) use words::{AuthWord, EnabledWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct PolicyFile {
-    /// `false`: checked, but not served.
-    pub enabled: Field<bool>,
+    /// `true`. With `false` it is checked, but not served; with `"secrets"` it is served once every secret it
+    /// names is there.
+    pub enabled: Field<EnabledWord>,
     /// `raw`, where it is left out.
     pub kind: Field<KindWord>,
     /// One line for people.

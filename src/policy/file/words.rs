@@ -8,6 +8,36 @@ use crate::policy::number::Country;
 use crate::policy::{DnsRecord, Format, HttpMethod, TableMatch};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
+/// `enabled`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EnabledWord {
+    /// Checked and served.
+    Yes,
+    /// Checked, and not served.
+    No,
+    /// Checked, and served once every secret it names is there; until then it is off, and no fault.
+    WithSecrets,
+}
+
+impl Leaf for EnabledWord {
+    const EXPECTED: &'static str = "true, false or \"secrets\"";
+    const EXAMPLE: &'static str = "\"secrets\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "secrets" => Ok(Self::WithSecrets),
+            _ => Err(Wrong::new(
+                format!("`{text}` does not say whether the policy is served"),
+                "write true, false, or \"secrets\": served once every secret it names is there",
+            )),
+        }
+    }
+
+    fn from_bool(value: bool) -> Result<Self, Wrong> {
+        Ok(if value { Self::Yes } else { Self::No })
+    }
+}
+
 /// `[budget] order`
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum OrderWord {

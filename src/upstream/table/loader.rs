@@ -164,6 +164,23 @@ impl Table {
         loaded
     }
 
+    /// A table of these rows, as a database would give them: for replayed cases.
+    ///
+    /// # Errors
+    /// As [`Table::load`].
+    pub fn of_rows(
+        kind: Kind,
+        upstream: &UpstreamPolicy,
+        rows: &[serde_json::Map<String, Json>],
+    ) -> Result<Arc<Self>, NotLoaded> {
+        let TransportPolicy::Table(policy) = &upstream.transport else { return Err(NotLoaded::Died) };
+        let mut maker = Maker::new(kind, upstream, policy);
+        rows.iter().try_for_each(|row| maker.row(&Cells::Typed(row)))?;
+        let table = Self::build(policy, None);
+        table.swap(maker.builder.finish());
+        Ok(table)
+    }
+
     fn make(
         &self,
         kind: Kind,
