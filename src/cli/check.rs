@@ -5,13 +5,16 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::say;
+use crate::cli::{policies, say};
 use crate::config;
 use crate::policy::Fault;
 
 /// Prints all faults; exit code 1 on any.
 pub(super) fn run(path: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let faults = config::check_all(path);
+    let faults = match config::load(path) {
+        Ok(config) => policies::read(&config)?.faults,
+        Err(faults) => faults,
+    };
     if as_json {
         let rows: Vec<_> = faults.iter().map(as_row).collect();
         say(format_args!("{}\n", serde_json::Value::from(rows)))?;

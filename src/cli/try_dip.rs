@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::answer::Outcome;
-use crate::cli::{Input, check, runtime, say};
+use crate::cli::{Input, check, policies, runtime, say};
 use crate::config;
 use crate::deadline::{Deadline, now};
 use crate::policy::{Policy, Question, UpstreamPolicy};
@@ -38,10 +38,11 @@ struct Tried {
 /// Asks each upstream in turn until one answers; exit code 1 when none does.
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
     let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
-    let (policies, faults) = crate::policy::check::read_dir(&config.policies);
+    let read = policies::read(&config)?;
+    let (policies, faults) = (&read.policies, &read.faults);
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {
-            return Err(check::summed_up(&faults));
+            return Err(check::summed_up(faults));
         }
         let known: Vec<&str> = policies.iter().map(|policy| &*policy.name).collect();
         bail!("no policy `{}` in {}; there are {}", ask.lookup, config.policies.display(), known.join(", "));

@@ -56,8 +56,13 @@ impl World {
     }
 
     fn pointed_at(&self, text: &str) -> String {
-        pointed_at(text, &self.simulator, &self.seed)
+        pointed_at(text, &self.simulator.moved(), &self.seed)
     }
+}
+
+/// The policies of a folder as [`World::policies_of`] reads them, with vendors at their usual ports, running or not.
+pub fn policies_over(folder: &Path, seed: &Seed) -> (Vec<Policy>, Vec<Fault>) {
+    read_dir_with(folder, &|text| pointed_at(&text, &[], seed))
 }
 
 impl Simulated for Simulator {
