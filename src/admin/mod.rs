@@ -139,6 +139,9 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         }
     }
     metrics::gauge!("dipcache_cache_bytes").set(bytes as f64);
+    // What is spawned and never ends shows here first.
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("dipcache_tasks").set(tasks as f64);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], recorder::render())
 }
 

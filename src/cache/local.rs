@@ -74,8 +74,9 @@ impl LocalCache {
         });
     }
 
-    /// Entries kept, give or take the latest few.
+    /// Entries kept. Does moka's upkeep first, which counts the latest ones: nothing for a dip's path.
     pub fn len(&self) -> u64 {
+        self.entries.run_pending_tasks();
         self.entries.entry_count()
     }
 

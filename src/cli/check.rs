@@ -5,14 +5,20 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::say;
+use crate::cli::{policies, say};
 use crate::config;
 use crate::policy::Fault;
-use crate::policy::check::{Folder, Off};
+use crate::policy::check::Off;
 
 /// Prints all faults; exit code 1 on any.
 pub(super) fn run(path: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let Folder { faults, off, .. } = config::examine(path);
+    let (faults, off) = match config::load(path) {
+        Ok(config) => {
+            let read = policies::read(&config)?;
+            (read.folder.faults, read.folder.off)
+        }
+        Err(faults) => (faults, Vec::new()),
+    };
     if as_json {
         let rows: Vec<_> = faults.iter().map(as_row).collect();
         say(format_args!("{}\n", serde_json::Value::from(rows)))?;

@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod demo;
+mod policies;
 mod replay;
 mod serve;
 mod status;
@@ -169,7 +170,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The runtime that every command but `check` needs.
+/// The runtime that commands need who speak to somebody.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::answer::Outcome;
-use crate::cli::{Input, check, runtime, say};
+use crate::cli::{Input, check, policies, runtime, say};
 use crate::config;
 use crate::deadline::{Deadline, now};
-use crate::policy::check::{Folder, read_folder};
+use crate::policy::check::Folder;
 use crate::policy::{Policy, Question, UpstreamPolicy};
 use crate::upstream::Upstream;
 
@@ -39,10 +39,11 @@ struct Tried {
 /// Asks each upstream in turn until one answers; exit code 1 when none does.
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
     let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
-    let Folder { policies, off, faults } = read_folder(&config.policies, &config.vars, &|text| text);
+    let read = policies::read(&config)?;
+    let Folder { policies, off, faults } = &read.folder;
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {
-            return Err(check::summed_up(&faults));
+            return Err(check::summed_up(faults));
         }
         if let Some(off) = off.iter().find(|off| off.lookup == ask.lookup) {
             bail!("`{}` is off until there is a secret at {}", off.lookup, off.missing.join(", "));

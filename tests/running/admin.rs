@@ -69,6 +69,7 @@ async fn the_status_tells_what_an_operator_wants_to_know() {
         (&lookup["callers"], &lookup["hit_ratio"], &lookup["override"]),
         (&2.into(), &0.5.into(), &"auto".into())
     );
+    assert_eq!(lookup["entries"], 1);
     assert_eq!((&lookup["sources"]["v"], &lookup["sources"]["local"]), (&1.into(), &1.into()), "{lookup}");
     let upstream = &lookup["upstreams"][0];
     assert_eq!(

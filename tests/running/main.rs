@@ -1,5 +1,7 @@
 //! The program as an operator runs it: real process, real signals, real commands.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "clippy knows tests, and not their helpers beside them")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
