@@ -8,6 +8,7 @@ mod serve;
 mod status;
 mod try_dip;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -58,8 +59,8 @@ enum Command {
         /// The key, as a routing script would send it
         key: String,
         /// Further inputs
-        #[arg(value_name = "NAME=VALUE")]
-        inputs: Vec<String>,
+        #[arg(value_name = "NAME=VALUE", value_parser = input)]
+        inputs: Vec<Input>,
         /// Ask only the upstream of this name
         #[arg(long)]
         upstream: Option<String>,
@@ -87,8 +88,8 @@ enum Command {
         /// The key
         key: String,
         /// Further inputs
-        #[arg(value_name = "NAME=VALUE")]
-        inputs: Vec<String>,
+        #[arg(value_name = "NAME=VALUE", value_parser = input)]
+        inputs: Vec<Input>,
         /// Show where the answer came from
         #[arg(long)]
         explain: bool,
@@ -160,6 +161,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dipcache: {error:#}");
             ExitCode::FAILURE
@@ -172,10 +174,26 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// Splits `name=value`.
-fn pairs(inputs: &[String]) -> anyhow::Result<Vec<(&str, &str)>> {
-    inputs
-        .iter()
-        .map(|input| input.split_once('=').ok_or_else(|| anyhow::anyhow!("`{input}` is not of the form name=value")))
-        .collect()
+/// One further input, as typed: its name and its value.
+type Input = (String, String);
+
+/// Splits `name=value`. A fault here is wrong usage.
+fn input(typed: &str) -> Result<Input, String> {
+    let (name, value) = typed.split_once('=').ok_or("it is not of the form name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Prints to standard output.
+///
+/// # Errors
+/// When nobody takes it: a reader such as `head` has seen enough.
+fn say(text: impl std::fmt::Display) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{text}")?;
+    out.flush()
+}
+
+/// True when standard output was closed under us, which is its reader's right.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

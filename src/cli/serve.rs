@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::app::{App, Load, Loaded};
+use crate::app::{App, Load, Loaded, Signals};
 use crate::cli::{check, runtime};
-use crate::config::{self, LogFormat};
+use crate::config;
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
 use crate::policy::check::{Folder, Off, read_folder};
@@ -16,8 +16,10 @@ use crate::telemetry::log;
 /// Runs until it is told to stop.
 pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = config::load(path).map_err(|faults| check::summed_up(&faults))?;
-    log::start(&config.log.level, config.log.format == LogFormat::Json);
+    let _writing = log::start(&config.log);
     runtime()?.block_on(async {
+        // Before anything else: a signal that comes while we start must not end us in its own way.
+        let signals = Signals::listen()?;
         let path = path.map(Path::to_owned);
         let app = if config.simulator {
             let world = World::start(Ports::Usual).await?;
@@ -31,7 +33,8 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
                 tracing::info!(listener = what, %address, "listening");
             }
         }
-        app.run().await
+        app.run(signals).await;
+        anyhow::Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
 }

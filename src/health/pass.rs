@@ -1,7 +1,7 @@
 //! One upstream's health, and the proofs that a dip needs before it may ask: a [`Pass`] and a [`Seat`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,11 +15,17 @@ use crate::health::hold::Hold;
 use crate::health::window::Counts;
 use crate::policy::{BreakerRules, Rate};
 
+/// How often a hold that nobody set a time for is doubled at most, and how long it gets.
+const DOUBLINGS: u32 = 10;
+const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+
 /// One upstream's health.
 #[derive(Debug)]
 pub struct UpstreamHealth {
     breaker: Mutex<Breaker>,
     hold: Mutex<Option<Hold>>,
+    /// Holds since the last answer that nobody set a time for.
+    holds_in_a_row: AtomicU32,
     bucket: Option<Mutex<Bucket>>,
     seats: Arc<Semaphore>,
     in_flight: AtomicU64,
@@ -67,6 +73,7 @@ impl UpstreamHealth {
         Arc::new(Self {
             breaker: Mutex::new(Breaker::new(rules, now)),
             hold: Mutex::new(None),
+            holds_in_a_row: AtomicU32::new(0),
             bucket: rate.map(|rate| Mutex::new(Bucket::new(rate, now))),
             seats: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             in_flight: AtomicU64::new(0),
@@ -134,6 +141,25 @@ impl UpstreamHealth {
         *current = Some(hold);
         // Each dip that was in flight brings the same refusal home, a little later.
         Some(Held { hold, is_news: before.is_none_or(|before| before.outcome != outcome) })
+    }
+
+    /// Leaves the upstream alone for a while that nobody told: twice as long as the last time, until it answers
+    /// again. One that is asked for while a hold is on (by a dip that was under way) changes nothing.
+    pub fn hold_longer(&self, now: Instant, outcome: Outcome, first: Duration) -> Option<Held> {
+        let mut current = self.hold.lock();
+        if current.is_some_and(|current| current.is_on(now)) {
+            return None;
+        }
+        let before = self.holds_in_a_row.fetch_add(1, Ordering::Relaxed);
+        let span = first.saturating_mul(1 << before.min(DOUBLINGS)).min(LONGEST_HOLD.max(first));
+        let hold = Hold { outcome, until: now + span, since: now };
+        *current = Some(hold);
+        Some(Held { hold, is_news: true })
+    }
+
+    /// The upstream has answered: the next hold is as short as the first.
+    pub fn hold_is_over(&self) {
+        self.holds_in_a_row.store(0, Ordering::Relaxed);
     }
 
     /// The hold that is on now.
@@ -280,6 +306,32 @@ mod tests {
         health.hold_for(start, Outcome::QuotaExhausted, Duration::from_secs(600));
         assert!(!health.is_usable(start));
         assert!(health.pass(start + Duration::from_secs(601)).is_ok());
+    }
+
+    #[test]
+    fn a_hold_without_a_time_doubles_until_there_is_an_answer() {
+        let health = health(1);
+        let (second, mut at) = (Duration::from_secs(1), now());
+        let mut spans = Vec::new();
+        for _ in 0..14 {
+            let hold = health.hold_longer(at, Outcome::RateLimited, second).unwrap().hold;
+            assert!(health.hold_longer(at, Outcome::RateLimited, second).is_none(), "one hold a time");
+            spans.push((hold.until - at).as_secs());
+            at = hold.until;
+        }
+        assert_eq!(spans[..4], [1, 2, 4, 8]);
+        assert_eq!(spans[13], 1024, "ten doublings at most");
+        health.hold_is_over();
+        let hold = health.hold_longer(at, Outcome::RateLimited, second).unwrap().hold;
+        assert_eq!(hold.until - at, second);
+        let long = Duration::from_secs(600);
+        for expected in [1200, 2400, 3600, 3600] {
+            at += Duration::from_secs(7200);
+            assert_eq!(
+                (health.hold_longer(at, Outcome::QuotaExhausted, long).unwrap().hold.until - at).as_secs(),
+                expected
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,9 +8,9 @@ use crate::deadline::{Deadline, Instant, now};
 use crate::events::{Event, EventType};
 use crate::health::{Change, Override, Pass, State};
 use crate::lookup::Lookup;
-use crate::lookup::member::{Given, Member};
+use crate::lookup::member::Given;
 use crate::lookup::probe;
-use crate::policy::{Judgement, Question, UpstreamPolicy};
+use crate::policy::{Judgement, Question};
 use crate::upstream::{Failure, FailureKind};
 
 /// How a try ended: with an answer, or with the outcome that it makes if nobody else answers.
@@ -56,17 +56,18 @@ pub(super) async fn attempt(
     lookup.meters.upstreams[index].ended(judged, pass.took(now()));
     settle(&lookup, index, pass, &result);
     match result {
-        Ok(Judgement { outcome, record, ttl, .. }) if outcome.is_answer() => {
-            Ok(Given { outcome, record, ttl, from: Arc::clone(&member.name) })
+        Ok(Judgement { outcome, record, ttl, keep, .. }) if outcome.is_answer() => {
+            Ok(Given { outcome, record, ttl, keep, from: Arc::clone(&member.name) })
         }
         Ok(judgement) => {
-            let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
-            tracing::debug!(lookup, upstream, outcome = judged.as_str(), rule = judgement.rule, "no answer");
+            let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
+            let (rule, detail) = (judgement.rule, judgement.detail.unwrap_or_default());
+            tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), rule, detail, "no answer");
             Err(judged)
         }
         Err(failure) => {
-            let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
-            tracing::debug!(lookup, upstream, outcome = judged.as_str(), %failure, "no answer");
+            let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
+            tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), %failure, "no answer");
             Err(judged)
         }
     }
@@ -99,14 +100,15 @@ async fn ask(
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
 fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgement, Failure>) {
     let now = now();
+    if let Ok(judgement) = result {
+        alert(lookup, index, judgement, now);
+        hold(lookup, index, judgement, now);
+    }
     let failed = match result {
         Ok(judgement) if judgement.outcome.is_answer() => Some(false),
-        Ok(judgement) if judgement.outcome.is_failure() => Some(true),
-        Ok(judgement) => {
-            hold(lookup, index, judgement, now);
-            // A vendor that asks for patience is alive, which is all that a probe wants to know.
-            pass.is_probe().then_some(false)
-        }
+        Ok(judgement) if judgement.outcome.is_failure() && judgement.sample => Some(true),
+        // A vendor that asks for patience is alive, which is all that a probe wants to know.
+        Ok(_) => pass.is_probe().then_some(false),
         Err(failure) => failure.is_theirs().then_some(true),
     };
     if let Some(change) = pass.end(now, failed) {
@@ -114,23 +116,52 @@ fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgem
     }
 }
 
+/// Leaves the upstream alone for a while, if its answer or a rule asks for it.
 fn hold(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant) {
-    let (member, policy): (&Member, &UpstreamPolicy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
-    if !judgement.outcome.is_hold() {
+    let member = &lookup.members[index];
+    if judgement.outcome.is_answer() {
+        member.health.hold_is_over();
         return;
     }
-    let span = judgement.hold.unwrap_or(policy.hold);
-    let Some(held) = member.health.hold_for(now, judgement.outcome, span) else { return };
+    let Some(span) = judgement.hold else { return };
+    let held = match judgement.hold_grows {
+        true => member.health.hold_longer(now, judgement.outcome, span),
+        false => member.health.hold_for(now, judgement.outcome, span),
+    };
+    let Some(held) = held else { return };
     if held.is_news && !lookup.is_retired() {
+        let span = held.hold.until - now;
         lookup.events.raise(Event {
             lookup: Some(Arc::clone(&lookup.policy.name)),
             upstream: Some(Arc::clone(&member.name)),
             to: judgement.outcome.as_str(),
-            ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({})", judgement.rule))
+            ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({})", why(judgement)))
         });
         probe::wake_after_hold(lookup, index);
     }
     lookup.reassess();
+}
+
+/// Tells of an answer that its rule says somebody should know of.
+fn alert(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant) {
+    let member = &lookup.members[index];
+    if !judgement.alert || !member.may_alert(now) {
+        return;
+    }
+    lookup.events.raise(Event {
+        lookup: Some(Arc::clone(&lookup.policy.name)),
+        upstream: Some(Arc::clone(&member.name)),
+        to: judgement.outcome.as_str(),
+        ..Event::of_node(EventType::Alert, why(judgement))
+    });
+}
+
+/// The rule, and the vendor's own words where there are any.
+fn why(judgement: &Judgement) -> String {
+    match &judgement.detail {
+        Some(detail) => format!("{}: {detail}", judgement.rule),
+        None => judgement.rule.clone(),
+    }
 }
 
 /// Tells of a breaker's step, and has a sick upstream looked after.

@@ -230,8 +230,9 @@ impl Lookup {
     /// Keeps an upstream's answer, unless it is disowned, and makes the callers' answer of it.
     fn keep(&self, question: &Question, given: member::Given, is_disowned: impl Fn() -> bool) -> Answer {
         let tick = tick();
-        let entry =
-            Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let seal =
+            || Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let entry = given.keep.then(seal).flatten();
         let source = Source::Upstream(given.from);
         match entry {
             Some(entry) => {

@@ -199,8 +199,19 @@ pub struct UpstreamPolicy {
     pub fields: Vec<(String, Expr)>,
     /// The fields without which a record is `partial`... none, unless the policy names them.
     pub required: Vec<String>,
-    /// How long a hold lasts that the vendor set no time for.
+    /// How long a hold lasts that the vendor set no time for; it doubles while the vendor goes on asking for it.
     pub hold: Duration,
+    /// The life that an answer may bring along.
+    pub ttl: TtlRules,
+}
+
+/// The life that an answer may bring along, within `[cache]`'s `min_ttl` and `max_ttl`.
+#[derive(Debug, Default)]
+pub struct TtlRules {
+    /// Gives seconds, a moment, or `NO-CACHE` or `NO-EXPIRATION` (RFC 5222).
+    pub from: Option<Expr>,
+    /// Whether `Cache-Control` and `Expires` are obeyed.
+    pub cache_control: bool,
 }
 
 /// Requests a second that we allow ourselves.

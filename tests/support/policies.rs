@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dipcache::policy::expr::Place;
 use dipcache::policy::{
-    Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, UpstreamPolicy, Wire,
+    Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, TtlRules, UpstreamPolicy,
+    Wire,
 };
 
 /// An upstream of this transport, without rules or fields.
@@ -22,6 +23,7 @@ pub fn upstream(transport: TransportPolicy) -> UpstreamPolicy {
         fields: Vec::new(),
         required: Vec::new(),
         hold: Duration::from_secs(1),
+        ttl: TtlRules::default(),
     }
 }
 

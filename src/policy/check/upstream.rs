@@ -75,6 +75,8 @@ impl Check<'_> {
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
 
+        let ttl = self.ttl(file.ttl.take().unwrap_or_default(), transport, &names);
+
         let timeout = file.timeout.take().unwrap_or_default();
         let connect = self.within_background(timeout.connect, around.budget, "connect");
         let total = self.within_background(timeout.total, around.budget, "total");
@@ -100,6 +102,7 @@ impl Check<'_> {
             fields,
             required,
             hold,
+            ttl,
         })
     }
 

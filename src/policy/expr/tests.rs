@@ -192,7 +192,7 @@ fn a_typo_is_found_when_it_is_compiled() {
         ("status == 1 and stauts == 2", 16..22, "no name `stauts`", "`status`"),
         ("body is definde", 8..15, "no test `definde`", "`defined`"),
         ("body | selectattr('a', 'eqq', 1)", 23..28, "no test `eqq`", "`eq`"),
-        ("body | map('uper')", 11..17, "no filter `uper`", "`upper`"),
+        ("body | map('uper')", 11..17, "no filter and no value map `uper`", "`upper`"),
         ("body.a.startswith('x')", 7..17, "no method `startswith`", "startingwith"),
         ("lower(body)", 0..5, "no function `lower`", "`value | lower`"),
         ("body | tojson", 7..13, "no filter `tojson`", "leave it out"),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::written::{Bytes, Field, Node, Plain, Ratio, Written};
 
 pub(super) use input::{DeclaredFile, InputFile};
-pub(super) use upstream::{AuthFile, GraphqlFile, Named, RateFile, RuleFile, TlsFile, UpstreamFile};
+pub(super) use upstream::{AuthFile, GraphqlFile, Named, RateFile, RuleFile, TlsFile, TtlFile, UpstreamFile};
 pub(super) use words::{
     AlgorithmWord, AuthWord, ClientAuthWord, EnabledWord, EncodingWord, FormatWord, HedgeAfter, InputWord, KindWord,
     OrderWord, RedirectsWord, TlsWord, TransportWord,
@@ -69,6 +69,8 @@ pub(super) struct BudgetFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct CacheFile {
+    /// false: nothing is ever kept, and no other key of this table means anything.
+    pub no_cache: Field<bool>,
     /// 1h.
     pub found: Field<Duration>,
     /// 10m, at most `found`.

@@ -34,6 +34,7 @@ pub(crate) struct UpstreamFile {
     #[serde(default)]
     pub rule: Vec<Spanned<RuleFile>>,
     pub fields: Option<Spanned<Named>>,
+    pub ttl: Option<TtlFile>,
 
     // HTTP
     /// GET, or POST where there is a body.
@@ -201,4 +202,24 @@ pub(crate) struct RuleFile {
     pub outcome: Field<RuleOutcome>,
     pub hold: Field<Duration>,
     pub ttl: Field<Duration>,
+    /// An expression: seconds or a moment that the vendor gives.
+    pub hold_from: Field<String>,
+    /// An expression: the vendor's own words on what went wrong.
+    pub detail: Field<String>,
+    /// false.
+    pub alert: Field<bool>,
+    /// true.
+    pub cacheable: Field<bool>,
+    /// true.
+    pub breaker: Field<bool>,
+}
+
+/// `[upstream.ttl]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { from = \"body.expires\" }")]
+pub(crate) struct TtlFile {
+    /// An expression: seconds, a moment, or `NO-CACHE` or `NO-EXPIRATION`.
+    pub from: Field<String>,
+    /// false.
+    pub cache_control: Field<bool>,
 }
