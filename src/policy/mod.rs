@@ -232,6 +232,8 @@ pub enum TransportPolicy {
     Dns(DnsPolicy),
     /// A database.
     Sql(SqlPolicy),
+    /// A whole result or file, held in memory.
+    Table(TablePolicy),
 }
 
 /// A request to a REST vendor.
@@ -375,4 +377,76 @@ pub struct SqlPolicy {
     pub pool: u32,
     /// The most rows read.
     pub max_rows: usize,
+}
+
+/// A whole result or file, held in memory and asked there.
+#[derive(Debug)]
+pub struct TablePolicy {
+    /// Where its rows are.
+    pub source: TableSource,
+    /// Which row a key means.
+    pub matching: TableMatch,
+    /// The columns of a row's key: several are joined with `-`; a range has its first and its last number.
+    pub key_columns: Vec<String>,
+    /// The keys that a question is looked up by, in order, the first that is there counts; empty: the question's own.
+    pub keys: Vec<Template>,
+    /// How often it is loaded again; `None`: when its file changes.
+    pub every: Option<Duration>,
+    /// How long one load may take.
+    pub load_timeout: Duration,
+    /// A load whose number of rows differs from the one before by more than this share of it is refused; 1 allows all.
+    pub max_change: f64,
+    /// A load of fewer rows is refused.
+    pub min_rows: usize,
+    /// A load of more rows is refused.
+    pub max_rows: usize,
+    /// Equal for two policies whose tables come from the same place and are asked in the same way.
+    pub origin: u64,
+    /// Equal for two policies whose tables hold the same.
+    pub content: u64,
+}
+
+/// Where a table's rows are.
+#[derive(Debug)]
+pub enum TableSource {
+    /// All rows of a statement without parameters.
+    Sql {
+        /// As [`SqlPolicy::database`].
+        database: Secret,
+        /// One read-only statement.
+        query: String,
+    },
+    /// A file of delimited lines; one whose name ends in `.gz` is unpacked.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What stands between two columns.
+        separator: u8,
+        /// Whether the first line names the columns.
+        header: bool,
+        /// The columns' names, where the file does not tell them or others are wanted; else empty.
+        columns: Vec<String>,
+    },
+}
+
+/// Which row of a table a key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableMatch {
+    /// The one with this key.
+    Exact,
+    /// The one with the longest key that the digits begin with.
+    LongestPrefix,
+    /// The narrowest one whose two keys the digits lie between.
+    Range,
+}
+
+impl TableMatch {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::LongestPrefix => "longest_prefix",
+            Self::Range => "range",
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod credentials;
 mod dns;
 mod sql;
 mod maps;
+mod table;
 mod record;
 mod compile;
 mod parts;

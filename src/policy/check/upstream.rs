@@ -28,6 +28,7 @@ const fn reading_names(transport: TransportWord) -> &'static [&'static str] {
         TransportWord::Http => &["status", "headers", "body", "text"],
         TransportWord::Dns => &["rcode", "answers"],
         TransportWord::Sql => &["rows"],
+        TransportWord::Table => &["row"],
     }
 }
 
@@ -63,14 +64,18 @@ impl Check<'_> {
     ) -> Option<UpstreamPolicy> {
         let given = file.transport.is_some();
         let transport = self.faults.value(file.transport.take());
-        let mend = "add `type = \"http\"`, `\"dns\"` or `\"sql\"`";
+        let mend = "add `type = \"http\"`, `\"dns\"`, `\"sql\"` or `\"table\"`";
         let transport = self.required(transport, &around.table, "type", given, mend).map(Spanned::into_inner);
 
         let name = self.upstream_name(&mut file, around, transport, taken);
         if let Some(transport) = transport {
             self.foreign_keys(&file, transport);
         }
-        let names = around.names.reading(transport.map_or(&READING_NAMES, reading_names));
+        let names = match transport {
+            // A table's records are made when it is loaded, when nobody has asked yet.
+            Some(TransportWord::Table) => reading_names(TransportWord::Table).to_vec(),
+            transport => around.names.reading(transport.map_or(&READING_NAMES, reading_names)),
+        };
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
@@ -89,6 +94,7 @@ impl Check<'_> {
             TransportWord::Http => self.http(file, around),
             TransportWord::Dns => self.dns(file, around),
             TransportWord::Sql => self.sql(file, around),
+            TransportWord::Table => self.table(file, around, &fields, &required),
         };
         Some(UpstreamPolicy {
             name: name.into(),
@@ -167,8 +173,13 @@ impl Check<'_> {
             let mend = "take it out: it belongs to `type = \"sql\"` and `type = \"http\"`";
             self.faults.at(&query.span(), "`query` means nothing for `type = \"dns\"`", mend);
         }
+        // A table from a database has the statement's keys as well, and one from a file those of delimited text.
+        let shared = |key: &str| {
+            transport == TransportWord::Table
+                && matches!(key, "database" | "query" | "max_rows" | "separator" | "columns")
+        };
         for (key, owner, span) in keys_of_transports(file) {
-            if let (true, Some(span)) = (owner != transport, span) {
+            if let (true, Some(span)) = (owner != transport && !shared(key), span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
                 self.faults.at(&span, what, format!("take it out: it belongs to `type = \"{}\"`", owner.as_str()));
             }
@@ -178,7 +189,7 @@ impl Check<'_> {
 
 /// Every key that belongs to one transport, and where it stands if it does.
 fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, Option<Span>)> {
-    use TransportWord::{Dns, Http, Sql};
+    use TransportWord::{Dns, Http, Sql, Table};
     fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
         value.as_ref().map(Spanned::span)
     }
@@ -220,6 +231,15 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("parameters", Sql, at(&file.parameters)),
         ("pool", Sql, at(&file.pool)),
         ("max_rows", Sql, at(&file.max_rows)),
+        ("file", Table, at(&file.file)),
+        ("header", Table, at(&file.header)),
+        ("match", Table, at(&file.matching)),
+        ("key_column", Table, at(&file.key_column)),
+        ("keys", Table, at(&file.keys)),
+        ("every", Table, at(&file.every)),
+        ("load_timeout", Table, at(&file.load_timeout)),
+        ("max_change", Table, at(&file.max_change)),
+        ("min_rows", Table, at(&file.min_rows)),
     ]
 }
 

@@ -28,6 +28,11 @@ impl Scope {
         Self(Value::from_object(Names { further, ..Names::of(question, None) }))
     }
 
+    /// What a table's fields see: the columns of one row as `row`, and no question.
+    pub fn of_row(row: Value) -> Self {
+        Self(Value::from_pairs([("row", row)]))
+    }
+
     /// The names a rule or a field sees.
     pub fn of_reading(question: &Question, reading: &Reading) -> Self {
         Self(Value::from_object(Names::of(question, Some(Said::of(reading)))))

@@ -9,8 +9,8 @@ use super::words::{
     AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RedirectsWord, RuleOutcome,
     Separator, TlsWord, TransportWord,
 };
-use crate::policy::{DnsRecord, HttpMethod};
-use crate::written::{Bytes, Field, Lines, Node, Written};
+use crate::policy::{DnsRecord, HttpMethod, TableMatch};
+use crate::written::{Bytes, Field, Lines, Node, Ratio, Written};
 
 /// Names and values, in the order in which they are written.
 pub(crate) type Named = IndexMap<Spanned<String>, Spanned<Written<String>>>;
@@ -112,8 +112,29 @@ pub(crate) struct UpstreamFile {
     pub parameters: Option<Spanned<Named>>,
     /// 8.
     pub pool: Field<u32>,
-    /// 100.
+    /// 100; of a table 20 000 000.
     pub max_rows: Field<u32>,
+
+    // Table: `database` and `query` as above, or a file
+    /// A CSV or TSV file, looked up beside the policy; `.gz` is unpacked.
+    pub file: Field<String>,
+    /// true.
+    pub header: Field<bool>,
+    /// exact.
+    #[serde(rename = "match")]
+    pub matching: Field<TableMatch>,
+    /// The column that a row is found by; several are joined with `-`, of a range the first and the last number.
+    pub key_column: Lines<String>,
+    /// Templates of the keys that a question is looked up by, in order; the key itself.
+    pub keys: Lines<String>,
+    /// 15m from a database; a file is loaded when it changes.
+    pub every: Field<Duration>,
+    /// 10m.
+    pub load_timeout: Field<Duration>,
+    /// 0.2.
+    pub max_change: Field<Ratio>,
+    /// 1.
+    pub min_rows: Field<u32>,
 }
 
 /// `rate = { per_second = 500, burst = 50 }`

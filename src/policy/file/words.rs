@@ -8,7 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{Algorithm, DnsRecord, Format, HttpMethod};
+use crate::policy::{Algorithm, DnsRecord, Format, HttpMethod, TableMatch};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
 /// `enabled`
@@ -59,6 +59,7 @@ pub(crate) enum TransportWord {
     Http,
     Dns,
     Sql,
+    Table,
 }
 
 impl TransportWord {
@@ -67,13 +68,21 @@ impl TransportWord {
             Self::Http => "http",
             Self::Dns => "dns",
             Self::Sql => "sql",
+            Self::Table => "table",
         }
     }
 }
 
 impl Word for TransportWord {
     const WHAT: &'static str = "a type of upstream";
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("dns", Self::Dns), ("sql", Self::Sql)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http", Self::Http), ("dns", Self::Dns), ("sql", Self::Sql), ("table", Self::Table)];
+}
+
+impl Word for TableMatch {
+    const WHAT: &'static str = "a way to match";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("exact", Self::Exact), ("longest_prefix", Self::LongestPrefix), ("range", Self::Range)];
 }
 
 /// `[input]` types; the last ones are other words for the same.
