@@ -12,10 +12,6 @@ const COLUMNS_MEND: &str = "name the values in their order, as in `columns = [\"
 impl Check<'_> {
     /// The decoding of an upstream; a fault's part stands in as its default.
     pub(super) fn decoding(&mut self, file: &mut UpstreamFile, transport: Option<TransportWord>) -> Decoding {
-        // The separator and columns of a table belong to its file, which is read elsewhere.
-        if transport == Some(TransportWord::Table) {
-            return Decoding::from(Format::None);
-        }
         let usual = if transport == Some(TransportWord::Http) { Format::Json } else { Format::None };
         let place = file.format.as_ref().map(Spanned::span);
         let format = self.faults.or(file.format.take(), FormatWord(usual)).0;

@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::Check;
 use super::upstream::Around;
 use crate::policy::expr::Place;
-use crate::policy::file::{Separator, UpstreamFile};
+use crate::policy::file::UpstreamFile;
 use crate::policy::{Expr, TableMatch, TablePolicy, TableSource, Template, TransportPolicy};
 use crate::written::{Field, Lines, Ratio, nearest};
 
@@ -77,8 +77,7 @@ impl Check<'_> {
 
     fn source(&mut self, file: UpstreamFile, around: &Around<'_>) -> Option<TableSource> {
         let from_file = file.file.as_ref().map(Spanned::span);
-        let query = file.query.as_ref().map(Spanned::span);
-        let from_database = file.database.as_ref().map(Spanned::span).or(query);
+        let from_database = file.database.as_ref().map(Spanned::span).or(file.query.as_ref().map(Spanned::span));
         match (from_file, from_database) {
             (Some(span), Some(_)) => {
                 let what = "the table has two sources: a file and a database";
@@ -123,12 +122,11 @@ impl Check<'_> {
         let name = path.get_ref().to_ascii_lowercase();
         let tabs = name.trim_end_matches(".gz").ends_with(".tsv");
         let separator = self.faults.value(file.separator).map_or(if tabs { b'\t' } else { b',' }, |separator| {
-            let Separator(character) = *separator.get_ref();
-            match u8::try_from(character) {
+            match u8::try_from(separator.get_ref().0) {
                 Ok(byte) if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => byte,
                 _ => {
-                    let what = format!("`{}` cannot stand between columns", character.escape_debug());
-                    let mend = "write one character, such as \",\", \";\", \"|\" or \"\\t\"";
+                    let what = format!("`{}` cannot stand between columns", separator.get_ref().0.escape_debug());
+                    let mend = "write one ASCII character, such as \",\", \";\", \"|\" or \"\\t\"";
                     self.faults.at(&separator.span(), what, mend);
                     b','
                 }

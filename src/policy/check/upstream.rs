@@ -10,7 +10,7 @@ use super::parts::is_plain;
 use crate::policy::expr::READING_NAMES;
 use crate::policy::file::{RateFile, TransportWord, UpstreamFile};
 use crate::policy::kind::Kind;
-use crate::policy::{Budget, Rate, UpstreamPolicy};
+use crate::policy::{Budget, Decoding, Format, Rate, UpstreamPolicy};
 use crate::written::Span;
 
 /// What all checks of one upstream need.
@@ -88,7 +88,11 @@ impl Check<'_> {
         let concurrency = self.at_least_one(file.concurrency.take(), 200);
         let rate = file.rate.take().and_then(|rate| self.rate(rate));
         let hold = self.faults.or(file.hold.take(), Duration::from_secs(30));
-        let decoding = self.decoding(&mut file, transport);
+        let decoding = match transport {
+            // What stands between a file's columns is the table's own affair.
+            Some(TransportWord::Table) => Decoding { format: Format::None, ..Decoding::default() },
+            transport => self.decoding(&mut file, transport),
+        };
 
         let transport = match transport? {
             TransportWord::Http => self.http(file, around),
@@ -173,12 +177,12 @@ impl Check<'_> {
             let mend = "take it out: it belongs to `type = \"sql\"` and `type = \"http\"`";
             self.faults.at(&query.span(), "`query` means nothing for `type = \"dns\"`", mend);
         }
-        // A table from a database has the statement's keys as well, and one from a file those of delimited text.
+        // A table has the statement's keys as well, or those of a body in columns.
         let shared = |key: &str| {
             transport == TransportWord::Table
                 && matches!(key, "database" | "query" | "max_rows" | "separator" | "columns")
         };
-        for (key, owner, span) in keys_of_transports(file) {
+        for (key, owner, span) in keys_of_transports(file).into_iter().chain(keys_of_tables(file)) {
             if let (true, Some(span)) = (owner != transport && !shared(key), span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
                 self.faults.at(&span, what, format!("take it out: it belongs to `type = \"{}\"`", owner.as_str()));
@@ -189,7 +193,7 @@ impl Check<'_> {
 
 /// Every key that belongs to one transport, and where it stands if it does.
 fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, Option<Span>)> {
-    use TransportWord::{Dns, Http, Sql, Table};
+    use TransportWord::{Dns, Http, Sql};
     fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
         value.as_ref().map(Spanned::span)
     }
@@ -231,6 +235,16 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("parameters", Sql, at(&file.parameters)),
         ("pool", Sql, at(&file.pool)),
         ("max_rows", Sql, at(&file.max_rows)),
+    ]
+}
+
+/// As [`keys_of_transports`], for tables.
+fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 9] {
+    use TransportWord::Table;
+    fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
+        value.as_ref().map(Spanned::span)
+    }
+    [
         ("file", Table, at(&file.file)),
         ("header", Table, at(&file.header)),
         ("match", Table, at(&file.matching)),

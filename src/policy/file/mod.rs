@@ -18,7 +18,7 @@ pub(super) use input::{DeclaredFile, InputFile};
 pub(super) use upstream::{AuthFile, GraphqlFile, Named, RateFile, RuleFile, TlsFile, TtlFile, UpstreamFile};
 pub(super) use words::{
     AlgorithmWord, AuthWord, ClientAuthWord, EnabledWord, EncodingWord, FormatWord, HedgeAfter, InputWord, KindWord,
-    OrderWord, RedirectsWord, Separator, TlsWord, TransportWord,
+    OrderWord, RedirectsWord, TlsWord, TransportWord,
 };
 
 /// A whole file.

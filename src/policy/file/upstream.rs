@@ -81,9 +81,10 @@ pub(crate) struct UpstreamFile {
     pub error_format: Field<FormatWord>,
     /// As the vendor's header says, else UTF-8.
     pub charset: Field<CharsetName>,
-    /// `;` for delimited, `&` for kv, `,` for csv and a tab for tsv.
+    /// `;` for delimited, `&` for kv, `,` for csv and a tab for tsv. Of a table's file: a tab for `.tsv`, else a comma.
     pub separator: Field<Separator>,
-    /// The names of the values of delimited; of csv and tsv, where the first row has none.
+    /// The names of the values of delimited; of csv and tsv, where the first row has none. Of a table's file: where
+    /// it has no header, or in place of it.
     pub columns: Lines<String>,
     /// 64KiB.
     pub max_body: Field<Bytes>,
