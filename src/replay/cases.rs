@@ -73,7 +73,7 @@ pub struct Stub {
     pub answers: Option<Vec<Value>>,
     /// DNS: how long the answer may be kept, in seconds.
     pub ttl: Option<u64>,
-    /// SQL: the rows, a map of columns each.
+    /// SQL: the rows, a map of columns each; table: all rows of it.
     pub rows: Option<Vec<Map<String, Value>>>,
     /// No answer at all.
     pub failure: Option<StubbedFailure>,
@@ -104,6 +104,8 @@ pub struct ExpectedRequest {
     pub body: Option<Value>,
     /// DNS: the name that is asked for.
     pub name: Option<String>,
+    /// Table: what is looked for, in words: `longest_prefix of +1303 in rates.csv`.
+    pub table: Option<String>,
     /// SQL: the values that are bound, by name.
     pub parameters: Option<Map<String, Value>>,
 }

@@ -6,6 +6,7 @@ use super::ask::Ended;
 use super::cases::{Expected, ExpectedRequest};
 use crate::policy::{Policy, Question, TransportPolicy, UpstreamPolicy};
 use crate::upstream::sql::Param;
+use crate::upstream::table::Table;
 use crate::upstream::{Failure, dns, http, sql};
 use crate::written::in_units;
 
@@ -108,13 +109,16 @@ pub(super) fn request(
             let differs = |expected: &String| Difference::between("request.name", expected, &name);
             expect.name.as_ref().and_then(differs).into_iter().collect()
         }
+        TransportPolicy::Table(policy) => {
+            let described = Table::describe(policy, question)?;
+            let differs = |expected: &String| Difference::between("request.table", expected, &described);
+            expect.table.as_ref().and_then(differs).into_iter().collect()
+        }
         TransportPolicy::Sql(policy) => {
             let bound = sql::render(policy, question)?;
             let values = bound.0.iter().map(|(name, value)| (name.clone(), of_param(value))).collect();
             expect.parameters.as_ref().map_or(Vec::new(), |expected| tables("request.parameters", expected, &values))
-        }
-        // A table is in memory: nothing is sent.
-        TransportPolicy::Table(_) => Vec::new(),
+        } // A table is in memory: nothing is sent.
     })
 }
 

@@ -120,7 +120,14 @@ fn bad_url(whole: &str) -> Option<(String, String)> {
         return Some(("the URL does not start with http:// or https://".to_owned(), URL_MEND.to_owned()));
     }
     if whole.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Some(("the URL has a space in it".to_owned(), "write %20 in its place, or take it out".to_owned()));
+        return Some((
+            "the URL has a space in it".to_owned(),
+            if whole.contains('{') {
+                "a value stands in two braces, as in `{{ key | nanp10 }}`; a space is written %20".to_owned()
+            } else {
+                "write %20 in its place, or take it out".to_owned()
+            },
+        ));
     }
     match reqwest::Url::parse(whole) {
         Err(error) => Some((format!("this is no URL: {error}"), URL_MEND.to_owned())),

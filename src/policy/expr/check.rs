@@ -65,6 +65,14 @@ pub(super) fn not_parsed(source: &str, error: &minijinja::Error, kind: &str) -> 
         "write an expression without `{{` and `}}`".to_owned()
     } else if kind == EXPRESSION && (source.contains("&&") || source.contains("||")) {
         "write `and`, `or` and `not`".to_owned()
+    } else if kind == EXPRESSION && source[at.start..].starts_with('=') {
+        "write `==` to compare two values, as in `status == 404`".to_owned()
+    } else if detail.contains("end of string") {
+        "a text has no closing quote: close it with the quote that opened it".to_owned()
+    } else if detail.contains("end of variable block") {
+        "close the value with `}}`, as in `{{ key | nanp10 }}`".to_owned()
+    } else if let Some(bracket) = detail.strip_prefix("unexpected end of input, expected ") {
+        format!("something is open: close it with {bracket}")
     } else {
         format!("mend the {kind} here; it is Jinja, as in `body.lrn or key` or `{{{{ key | nanp10 }}}}`")
     };
