@@ -9,7 +9,8 @@ use crate::policy::expr::Scope;
 use crate::policy::input::InputType;
 use crate::policy::kind::Kind;
 use crate::policy::{
-    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, TransportPolicy, UpstreamPolicy,
+    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, RecordChoice, Service,
+    TransportPolicy, UpstreamPolicy,
 };
 
 const EVERYTHING: &str = include_str!("everything.toml");
@@ -140,7 +141,9 @@ fn everything_else() {
     assert_eq!(policy.upstreams[1].decoding.format, Format::Text);
 
     let TransportPolicy::Dns(dns) = &policy.upstreams[5].transport else { panic!() };
-    assert_eq!((dns.record, dns.try_timeout, dns.edns, dns.recursion), (DnsRecord::Naptr, ms(15), false, false));
+    assert!(matches!(dns.record, RecordChoice::One(DnsRecord::Naptr)));
+    assert_eq!((dns.try_timeout, dns.edns, dns.recursion, dns.mixed_case, dns.hops), (ms(15), false, false, true, 2));
+    assert_eq!(dns.services, [Service::parse("E2U+pstn:tel").unwrap(), Service::parse("E2U+sip").unwrap()]);
     let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.53:53", "192.0.2.54:5353", "[2001:db8::53]:53", "[2001:db8::53]:5353"]);
     assert_eq!(policy.upstreams[5].decoding.format, Format::None);

@@ -83,6 +83,8 @@ pub struct Reading {
     pub answers: Value,
     /// SQL: a list of maps, one a row.
     pub rows: Value,
+    /// DNS: the parts of the URI that a number's NAPTR records lead to (RFC 6116); undefined where there is none.
+    pub enumeration: Value,
     /// How long the answer says it may be kept: the least TTL of the records, or the SOA's minimum.
     pub ttl: Option<Duration>,
 }

@@ -16,7 +16,9 @@ use crate::written::{Bytes, Field, Node, Ratio};
 
 pub(super) use input::{DeclaredFile, InputFile};
 pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, TtlFile, UpstreamFile};
-pub(super) use words::{AuthWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
+pub(super) use words::{
+    AuthWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, RecordWord, ServiceName, TransportWord,
+};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
-use super::words::{AuthWord, CharsetName, FormatWord, RuleOutcome, Separator, TransportWord};
-use crate::policy::{DnsRecord, HttpMethod};
+use super::words::{AuthWord, CharsetName, FormatWord, RecordWord, RuleOutcome, Separator, ServiceName, TransportWord};
+use crate::policy::HttpMethod;
 use crate::written::{Bytes, Field, Lines, Node, Written};
 
 /// Names and values, in the order in which they are written.
@@ -60,7 +60,8 @@ pub(crate) struct UpstreamFile {
     pub verify_tls: Field<bool>,
 
     // DNS
-    pub record: Field<DnsRecord>,
+    /// A type, or a template that gives one.
+    pub record: Field<RecordWord>,
     /// The name that is asked for.
     pub domain: Field<String>,
     /// An IP address each, with a port or 53.
@@ -71,6 +72,12 @@ pub(crate) struct UpstreamFile {
     pub edns: Field<bool>,
     /// true.
     pub recursion: Field<bool>,
+    /// false.
+    pub mixed_case: Field<bool>,
+    /// ENUM services, as `E2U+pstn:tel`; any, where there are none.
+    pub services: Lines<ServiceName>,
+    /// 5.
+    pub hops: Field<u32>,
 
     // SQL
     /// A reference; a URL without a password may stand here as it is.
