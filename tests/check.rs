@@ -64,7 +64,7 @@ fn a_misspelt_key() {
     assert_eq!(
         broken("kind =", "knid ="),
         [
-            "lrn.toml:1:1: unknown key `knid` at the top of the file; did you mean `kind`? known there are enabled, kind, describe, input, budget, cache, breaker, fallback, answer, upstream"
+            "lrn.toml:1:1: unknown key `knid` at the top of the file; did you mean `kind`? known there are enabled, kind, describe, input, budget, cache, breaker, fallback, answer, maps, upstream"
         ]
     );
 }
@@ -74,7 +74,7 @@ fn a_misspelt_key_in_an_upstream() {
     assert_eq!(
         broken("url =", "ulr ="),
         [
-            "lrn.toml:9:1: unknown key `ulr` in [[upstream]]; did you mean `url`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, method, url, headers, body, content_type, auth, format, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, database, query, parameters, pool, max_rows"
+            "lrn.toml:9:1: unknown key `ulr` in [[upstream]]; did you mean `url`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, ttl, method, url, headers, body, content_type, auth, format, error_format, charset, separator, columns, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, mixed_case, services, hops, database, query, parameters, pool, max_rows"
         ]
     );
 }
@@ -116,7 +116,7 @@ fn a_place_in_an_expression_is_found_past_escapes() {
     assert_eq!(
         broken(r#""status == 404""#, r#""text == \"\u00e9\" and nix""#),
         [
-            "lrn.toml:12:32: there is no name `nix`; known here: `tollfree`, `key`, `status`, `headers`, `body`, `text`; a further input is declared in [input], a fixed text stands in quotes"
+            "lrn.toml:12:32: there is no name `nix`; known here: `tollfree`, `nullnames`, `nullwords`, `key`, `status`, `headers`, `body`, `text`; a further input is declared in [input], a fixed text stands in quotes"
         ]
     );
 }
@@ -210,7 +210,7 @@ fn an_unclosed_string_hides_nothing() {
         broken("\"vendor-a\"\ntype", "\"vendor-a\ntpye"),
         [
             r#"lrn.toml:7:17: the text has no closing quote; close it with `"`"#,
-            "lrn.toml:8:1: unknown key `tpye` in [[upstream]]; did you mean `type`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, method, url, headers, body, content_type, auth, format, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, database, query, parameters, pool, max_rows"
+            "lrn.toml:8:1: unknown key `tpye` in [[upstream]]; did you mean `type`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, ttl, method, url, headers, body, content_type, auth, format, error_format, charset, separator, columns, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, mixed_case, services, hops, database, query, parameters, pool, max_rows"
         ]
     );
 }
@@ -459,9 +459,9 @@ fn wanted_parts_and_words() {
             &format!("{key}\nwant = []\ntype = {{ type = \"word\" }}\nmode = {{ type = \"text\", words = [\"a\"] }}")
         ),
         [
+            "lrn.toml:5:8: there is no word to choose from; write them out, as in `want = [\"lrn\", \"cnam\"]`",
             "lrn.toml:6:8: `words` is missing; write them out, as in `words = [\"lrn\", \"cnam\"]`",
-            "lrn.toml:7:33: `words` belongs to words; take it out, or write `type = \"word\"`",
-            "lrn.toml:5:8: there is no word to choose from; write them out, as in `want = [\"lrn\", \"cnam\"]`"
+            "lrn.toml:7:33: `words` belongs to words; take it out, or write `type = \"word\"`"
         ]
     );
 }
@@ -482,7 +482,12 @@ fn a_record_type_by_an_input_of_other_words() {
             &dns.replace("\"MX\"", "\"SRV\"")
                 .replace("record = \"{{ type }}\"", "record = \"A\"\nservices = [\"sip\"]\nhops = 50")
         ),
-        ["lrn.toml:8:1: `services` means nothing"][..0].to_vec()
+        [
+            "lrn.toml:8:12: `services` means nothing for `record = \"A\"`; take it out, or write `record = \"NAPTR\"`",
+            "lrn.toml:8:13: `sip` is not an ENUM service; write `E2U+`, its type and perhaps its subtype, as in \"E2U+pstn:tel\" or \"E2U+sip\"",
+            "lrn.toml:9:8: 50 names one after the other take longer than any call waits; write 10 or less; the default is 5",
+            "lrn.toml:9:8: `hops` means nothing for `record = \"A\"`; take it out, or write `record = \"NAPTR\"`"
+        ]
     );
 }
 

@@ -301,7 +301,7 @@ fn the_wanted_parts_are_a_list() {
         Question { inputs: vec![Some("lrn,cnam".into())], names: vec!["want".into()], ..Question::of_key("k") };
     let template =
         Template::compile("{{ want | join('+') }} {{ 'cna' in want }}", &["key", "want"], Place::Plain).unwrap();
-    assert_eq!(template.render(&Scope::of_question(&question)).unwrap(), "lrn+cnam false");
+    assert_eq!(template.render(&Scope::of_question(&question)).unwrap(), "lrn+cnam False");
 }
 
 #[test]
