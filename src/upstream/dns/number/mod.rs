@@ -154,7 +154,7 @@ mod tests {
     fn expressions_see_the_best_and_all() {
         let records = [record(10, 1, "u", "E2U+pstn:tel", "!^.*$!tel:+13035550123;npdi;rn=+17205550000!", ".")];
         let Step::Uris(uris) = step(records.iter(), NUMBER, &[]) else { panic!() };
-        let value = serde_json::to_value(&reading(uris)).unwrap();
+        let value = serde_json::to_value(reading(uris)).unwrap();
         assert_eq!((&value["rn"], &value["npdi"], &value["order"]), (&json!("+17205550000"), &json!(true), &json!(10)));
         assert_eq!(value["all"][0]["uri"], "tel:+13035550123;npdi;rn=+17205550000");
         assert!(reading(Vec::new()).is_undefined());
