@@ -72,7 +72,7 @@ fn a_misspelt_key() {
     assert_eq!(
         broken("kind =", "knid ="),
         [
-            "lrn.toml:1:1: unknown key `knid` at the top of the file; did you mean `kind`? known there are enabled, kind, describe, input, budget, cache, breaker, fallback, answer, upstream"
+            "lrn.toml:1:1: unknown key `knid` at the top of the file; did you mean `kind`? known there are enabled, kind, describe, input, budget, cache, breaker, fallback, answer, maps, upstream"
         ]
     );
 }
@@ -82,7 +82,7 @@ fn a_misspelt_key_in_an_upstream() {
     assert_eq!(
         broken("url =", "ulr ="),
         [
-            "lrn.toml:9:1: unknown key `ulr` in [[upstream]]; did you mean `url`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, method, url, headers, body, content_type, auth, format, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, database, query, parameters, pool, max_rows"
+            "lrn.toml:9:1: unknown key `ulr` in [[upstream]]; did you mean `url`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, ttl, method, url, headers, body, content_type, auth, format, error_format, charset, separator, columns, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, mixed_case, services, hops, database, query, parameters, pool, max_rows"
         ]
     );
 }
@@ -124,7 +124,7 @@ fn a_place_in_an_expression_is_found_past_escapes() {
     assert_eq!(
         broken(r#""status == 404""#, r#""text == \"\u00e9\" and nix""#),
         [
-            "lrn.toml:12:32: there is no name `nix`; known here: `tollfree`, `key`, `status`, `headers`, `body`, `text`; a further input is declared in [input], a fixed text stands in quotes"
+            "lrn.toml:12:32: there is no name `nix`; known here: `tollfree`, `nullnames`, `nullwords`, `key`, `status`, `headers`, `body`, `text`; a further input is declared in [input], a fixed text stands in quotes"
         ]
     );
 }
@@ -218,7 +218,7 @@ fn an_unclosed_string_hides_nothing() {
         broken("\"vendor-a\"\ntype", "\"vendor-a\ntpye"),
         [
             r#"lrn.toml:7:17: the text has no closing quote; close it with `"`"#,
-            "lrn.toml:8:1: unknown key `tpye` in [[upstream]]; did you mean `type`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, method, url, headers, body, content_type, auth, format, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, database, query, parameters, pool, max_rows"
+            "lrn.toml:8:1: unknown key `tpye` in [[upstream]]; did you mean `type`? [[upstream]] takes name, type, concurrency, rate, timeout, hold, required, rule, fields, ttl, method, url, headers, body, content_type, auth, format, error_format, charset, separator, columns, max_body, ca, verify_tls, record, domain, servers, try_timeout, edns, recursion, mixed_case, services, hops, database, query, parameters, pool, max_rows"
         ]
     );
 }
@@ -383,5 +383,126 @@ fn a_config_that_is_not_there() {
         [
             "nowhere/dipcache.toml:1:1: the file does not read: No such file or directory (os error 2); check its name and that dipcache may read it"
         ]
+    );
+}
+
+/// The good policy with lines before its first rule.
+fn with(lines: &str) -> Vec<String> {
+    broken("[[upstream.rule]]", &format!("{lines}\n[[upstream.rule]]"))
+}
+
+#[test]
+fn a_format_and_the_keys_that_go_with_it() {
+    assert_eq!(
+        with("format = \"jsn\""),
+        [
+            "lrn.toml:11:10: `jsn` is not a format; did you mean `json`? there are json, xml, text, delimited, kv, csv, tsv, none"
+        ]
+    );
+    assert_eq!(
+        with("format = \"delimited\""),
+        [
+            "lrn.toml:11:10: `delimited` needs the names of its values: `columns` is missing; name the values in their order, as in `columns = [\"lrn\", \"spid\"]`"
+        ]
+    );
+    assert_eq!(
+        with("separator = \";\""),
+        [
+            "lrn.toml:11:13: `separator` means nothing for `format = \"json\"`; take it out, or write `format = \"delimited\"`, kv, csv or tsv"
+        ]
+    );
+    assert_eq!(
+        with("charset = \"klingon\""),
+        [
+            "lrn.toml:11:11: `klingon` is not a charset that is known here; write `utf-8`, `latin-1`, `windows-1252` or another name of the WHATWG's list"
+        ]
+    );
+}
+
+#[test]
+fn a_value_map_that_is_not_there_or_cannot_be() {
+    let field = "lrn = \"body.lrn or key\"";
+    assert_eq!(
+        broken(field, "lrn = \"body.lrn | map('lien_type')\""),
+        ["lrn.toml:16:23: there is no filter and no value map `lien_type`; did you mean `line_type`?"]
+    );
+    assert_eq!(
+        broken(field, &format!("{field}\n[maps.upper]\na = \"b\"\n[maps.own]\n\"/(/\" = \"x\"\nb = [1]")),
+        [
+            "lrn.toml:17:7: `upper` is a filter already; give the map another name",
+            "lrn.toml:20:1: the regular expression does not compile: unclosed group; write it in the syntax of the Rust regex crate, or take the slashes out for a plain word",
+            "lrn.toml:21:5: a word means one value; write a text, a number, true or false"
+        ]
+    );
+}
+
+#[test]
+fn options_of_a_rule_that_mean_nothing() {
+    let rule = "outcome = \"not_found\"";
+    assert_eq!(
+        broken(
+            rule,
+            &format!(
+                "{rule}\nhold_from = \"headers['retry-after']\"\nbreaker = false\nttl = \"1m\"\ncacheable = false"
+            )
+        ),
+        [
+            "lrn.toml:14:13: `hold_from` means nothing for `not_found`: the upstream answered; take it out, or write `ttl` for how long the answer is kept",
+            "lrn.toml:15:11: `breaker` means nothing for `not_found`: it is no failure; take it out: only `vendor_error` and `timeout` count against an upstream",
+            "lrn.toml:16:7: `ttl` beside `cacheable = false`: the answer is not kept at all; take one of the two out"
+        ]
+    );
+    assert_eq!(
+        broken(rule, "outcome = \"vendor_error\"\ndetail = \"body.mesage | uper\""),
+        ["lrn.toml:14:25: there is no filter `uper`; did you mean `upper`?"]
+    );
+}
+
+#[test]
+fn wanted_parts_and_words() {
+    let key = "key = { type = \"tn\", country = \"US\" }";
+    assert_eq!(
+        broken(
+            key,
+            &format!("{key}\nwant = []\ntype = {{ type = \"word\" }}\nmode = {{ type = \"text\", words = [\"a\"] }}")
+        ),
+        [
+            "lrn.toml:5:8: there is no word to choose from; write them out, as in `want = [\"lrn\", \"cnam\"]`",
+            "lrn.toml:6:8: `words` is missing; write them out, as in `words = [\"lrn\", \"cnam\"]`",
+            "lrn.toml:7:33: `words` belongs to words; take it out, or write `type = \"word\"`"
+        ]
+    );
+}
+
+#[test]
+fn a_record_type_by_an_input_of_other_words() {
+    let dns = "kind = \"dns\"\n[input]\nkey = { type = \"dns\" }\ntype = { type = \"word\", words = [\"A\", \"MX\"] }\n\
+               [[upstream]]\ntype = \"dns\"\nrecord = \"{{ type }}\"\ndomain = \"{{ key }}\"\nservers = \"192.0.2.53\"\n\
+               fields = { a = \"answers\" }\n";
+    assert_eq!(
+        policy(dns),
+        [
+            "lrn.toml:7:10: the input's word `MX` is not a record type that can be asked for; let the input's `words` be A, AAAA, SRV, NAPTR, TXT or PTR"
+        ]
+    );
+    assert_eq!(
+        policy(
+            &dns.replace("\"MX\"", "\"SRV\"")
+                .replace("record = \"{{ type }}\"", "record = \"A\"\nservices = [\"sip\"]\nhops = 50")
+        ),
+        [
+            "lrn.toml:8:12: `services` means nothing for `record = \"A\"`; take it out, or write `record = \"NAPTR\"`",
+            "lrn.toml:8:13: `sip` is not an ENUM service; write `E2U+`, its type and perhaps its subtype, as in \"E2U+pstn:tel\" or \"E2U+sip\"",
+            "lrn.toml:9:8: 50 names one after the other take longer than any call waits; write 10 or less; the default is 5",
+            "lrn.toml:9:8: `hops` means nothing for `record = \"A\"`; take it out, or write `record = \"NAPTR\"`"
+        ]
+    );
+}
+
+#[test]
+fn nothing_kept_and_a_life_beside_it() {
+    assert_eq!(
+        policy(&format!("{GOOD}\n[cache]\nno_cache = true\nstale = \"1h\"\n")),
+        ["lrn.toml:20:9: `stale` beside `no_cache`: nothing is kept; take one of the two out"]
     );
 }

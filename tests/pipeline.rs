@@ -462,3 +462,16 @@ async fn a_hit_late_in_its_life_renews_the_entry_behind_the_caller() {
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(ask(&lookup, "3035550123", 500).await.source, Source::Local, "the life began anew");
 }
+
+#[tokio::test]
+async fn an_answer_that_must_not_be_kept_is_given_each_time_and_an_alert_is_told_once() {
+    let vendor = vendor(Mode::OK).await;
+    let rule = "[[upstream.rule]]\nwhen = \"body.ocn\"\noutcome = \"found\"\ncacheable = false\nalert = true\n[upstream.fields]";
+    let text = lrn(&[&vendor], "[budget]\ncall = \"1s\"").replace("[upstream.fields]", rule);
+    let desk = Desk::new(&[("lrn", &text)]);
+    for _ in 0..3 {
+        let answer = ask(&desk.lookup("lrn"), "3035550100", 1000).await;
+        assert_eq!((answer.outcome, answer.source.as_str()), (Outcome::Found, "v0"));
+    }
+    assert_eq!(desk.told(EventType::Alert), 1);
+}

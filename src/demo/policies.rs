@@ -75,7 +75,11 @@ mod tests {
 
     /// Asks one upstream of a policy, as the pipeline would.
     async fn dip(policy: &Policy, upstream: &str, key: &str) -> Judgement {
-        let question = policy.question(key, &[]).unwrap();
+        dip_with(policy, upstream, key, &[]).await
+    }
+
+    async fn dip_with(policy: &Policy, upstream: &str, key: &str, inputs: &[(&str, &str)]) -> Judgement {
+        let question = policy.question(key, inputs).unwrap();
         let one = policy.upstreams.iter().find(|one| &*one.name == upstream).unwrap();
         let client = Upstream::build(one).unwrap();
         // The policy's own time limits are short, and this machine may be busy.
@@ -135,5 +139,28 @@ mod tests {
         assert_eq!(found.record.unwrap().as_json(), r#"{"a":["127.0.1.1","127.0.1.2"]}"#);
         assert_eq!(found.ttl, Some(Duration::from_secs(30)));
         assert_eq!(dip(&policy, "ns-a", "nowhere.carrier.test").await.outcome, Outcome::NotFound);
+    }
+
+    #[tokio::test]
+    async fn one_policy_asks_for_every_type() {
+        let (simulator, seed) = (Simulator::start(Ports::Free).await.unwrap(), Seed::plant().await.unwrap());
+        let policy = loaded("carrier-dns", &simulator, &seed);
+        for (name, record_type, expected) in [
+            ("edge-1.carrier.test", "aaaa", r#"{"aaaa":["2001:db8:51b::1"]}"#),
+            (
+                "_sips._tcp.sip.carrier.test",
+                "SRV",
+                r#"{"srv":[{"priority":10,"weight":50,"port":5061,"target":"edge-1.carrier.test"}]}"#,
+            ),
+            ("sip.carrier.test", "TXT", r#"{"txt":["maintenance=sun 03:00Z"]}"#),
+        ] {
+            let found = dip_with(&policy, "ns-a", name, &[("type", record_type)]).await;
+            assert_eq!(found.record.unwrap().as_json(), expected);
+        }
+        let naptr = dip_with(&policy, "ns-a", "carrier.test", &[("type", "NAPTR")]).await.record.unwrap().to_map();
+        assert_eq!(naptr["naptr"][0]["service"], "SIPS+D2T");
+        assert_eq!(naptr["naptr"][2]["replacement"], "_sip._tcp.sip.carrier.test");
+        let refused = policy.question("carrier.test", &[("type", "MX")]).unwrap_err().to_string();
+        assert_eq!(refused, "input `type` is not one of A, AAAA, SRV, NAPTR, TXT");
     }
 }

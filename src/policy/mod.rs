@@ -22,6 +22,7 @@ pub mod maps;
 pub mod number;
 pub mod request;
 pub mod secret;
+pub mod service;
 pub mod vault;
 
 use std::net::SocketAddr;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Outcome;
+pub use service::Service;
 
 pub use ambient::{Ambient, Vars};
 pub use decode::{Decoding, Format, Reading};
@@ -334,7 +336,7 @@ pub enum Auth {
 #[derive(Debug)]
 pub struct DnsPolicy {
     /// Which type is asked for.
-    pub record: DnsRecord,
+    pub record: RecordChoice,
     /// The name that is asked for.
     pub name: Template,
     /// Whom to ask, in order. Never empty.
@@ -345,6 +347,27 @@ pub struct DnsPolicy {
     pub edns: bool,
     /// Whether the query sets RD.
     pub recursion: bool,
+    /// Whether the name's letters come in mixed case, which the answer must repeat: a guess more for a forger.
+    pub mixed_case: bool,
+    /// ENUM: the services that are wanted; empty for any.
+    pub services: Vec<Service>,
+    /// ENUM: how often a record may lead to another name.
+    pub hops: u32,
+}
+
+/// Which type of record is asked for.
+#[derive(Debug)]
+pub enum RecordChoice {
+    /// Always this one.
+    One(DnsRecord),
+    /// The one that a template over the question names.
+    Asked(Template),
+}
+
+impl From<DnsRecord> for RecordChoice {
+    fn from(record: DnsRecord) -> Self {
+        Self::One(record)
+    }
 }
 
 /// Record types a policy may ask for.

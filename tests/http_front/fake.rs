@@ -55,13 +55,13 @@ impl Line for FakeLine {
             return Ok(Question::of_key(key));
         }
         if !is_number(key) {
-            return Err(BadInput::Key { expected: "a telephone number", number: self.name == "lrn" });
+            return Err(BadInput::Key { expected: "a telephone number".into(), number: self.name == "lrn" });
         }
         let mut ani = None;
         for &(name, value) in inputs {
             match name {
                 "ani" if is_number(value) => ani = Some(value.into()),
-                "ani" => return Err(BadInput::Input { name: name.into(), expected: "a telephone number" }),
+                "ani" => return Err(BadInput::Input { name: name.into(), expected: "a telephone number".into() }),
                 _ => return Err(BadInput::Unknown { name: name.into(), known: "ani".into() }),
             }
         }

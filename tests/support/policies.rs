@@ -50,11 +50,14 @@ pub fn http() -> HttpPolicy {
 /// Addresses from these servers, with recursion and EDNS.
 pub fn dns(servers: &[SocketAddr], try_timeout: Duration) -> DnsPolicy {
     DnsPolicy {
-        record: DnsRecord::A,
+        record: DnsRecord::A.into(),
         name: Template::compile("a.test", &[], Place::DnsName).expect("a template"),
         servers: servers.to_vec(),
         try_timeout,
         edns: true,
         recursion: true,
+        mixed_case: false,
+        services: Vec::new(),
+        hops: 5,
     }
 }

@@ -6,20 +6,31 @@ use super::Check;
 use crate::policy::expr::{CompileError, Place, READING_NAMES};
 use crate::policy::request::REQUEST_NAMES;
 use crate::policy::secret::SecretError;
-use crate::policy::{Expr, Inputs, Secret, Template};
+use crate::policy::{Expr, InputType, Inputs, Secret, Template};
 use crate::written::Span;
 
 /// The names that expressions of one policy may use beside the filters.
 #[derive(Debug)]
 pub(super) struct Names {
     question: Vec<String>,
+    /// The inputs that are one of listed words, with their words.
+    words: Vec<(String, Vec<String>)>,
 }
 
 impl Names {
     /// `key` and the declared inputs.
     pub(super) fn of(inputs: &Option<Inputs>) -> Self {
         let further = inputs.iter().flat_map(|inputs| inputs.further.iter().map(|input| input.name.to_string()));
-        Self { question: std::iter::once("key".to_owned()).chain(further).collect() }
+        let words = inputs.iter().flat_map(|inputs| &inputs.further).filter_map(|input| match &input.input {
+            InputType::Word(words) => Some((input.name.to_string(), words.iter().map(ToString::to_string).collect())),
+            _ => None,
+        });
+        Self { question: std::iter::once("key".to_owned()).chain(further).collect(), words: words.collect() }
+    }
+
+    /// The words that an input of this name may be.
+    pub(super) fn words(&self, input: &str) -> Option<&[String]> {
+        self.words.iter().find(|(name, _)| name == input).map(|(_, words)| words.as_slice())
     }
 
     /// What a request's templates see.

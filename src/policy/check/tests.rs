@@ -9,7 +9,8 @@ use crate::policy::expr::Scope;
 use crate::policy::input::InputType;
 use crate::policy::kind::Kind;
 use crate::policy::{
-    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, TransportPolicy, UpstreamPolicy,
+    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, RecordChoice, Service,
+    TransportPolicy, UpstreamPolicy,
 };
 
 const EVERYTHING: &str = include_str!("everything.toml");
@@ -60,7 +61,9 @@ fn everything_head_and_times() {
             ("ani", true, None),
             ("account", false, None),
             ("zone", true, Some("sip.carrier.example".to_owned())),
-            ("code", true, Some("42".to_owned()))
+            ("mode", true, Some("full".to_owned())),
+            ("code", true, Some("42".to_owned())),
+            ("want", true, Some("lrn,state".to_owned()))
         ]
     );
     assert!(policy.applies_when.is_some());
@@ -104,8 +107,18 @@ fn everything_http() {
     let rules: Vec<_> = upstream.rules.iter().map(|rule| (rule.outcome, rule.hold, rule.ttl)).collect();
     assert_eq!(
         rules,
-        [(Outcome::NotFound, None, Some(ms(60_000))), (Outcome::QuotaExhausted, Some(ms(600_000)), None)]
+        [
+            (Outcome::NotFound, None, Some(ms(60_000))),
+            (Outcome::QuotaExhausted, Some(ms(600_000)), None),
+            (Outcome::Found, None, None),
+            (Outcome::VendorError, None, None),
+        ]
     );
+    let options: Vec<_> = upstream.rules.iter().map(|rule| (rule.alert, rule.cacheable, rule.breaker)).collect();
+    assert_eq!(options, [(false, true, true), (true, true, true), (false, false, true), (false, true, false)]);
+    let quota = &upstream.rules[1];
+    assert!(quota.hold_from.is_some() && quota.detail.is_some());
+    assert!(upstream.ttl.from.is_some() && upstream.ttl.cache_control);
     let http = http(upstream);
     assert_eq!((http.method, http.max_body, http.verify_tls), (HttpMethod::Put, 128 * 1024, false));
     assert_eq!(http.headers[0].0, "Accept");
@@ -137,10 +150,17 @@ fn everything_else() {
         .collect();
     assert_eq!(auths, ["basic s3cret s3cret", "Bearer s3cret", "Token s3cret", "api_key=s3cret"]);
     assert_eq!(http(&policy.upstreams[1]).method, HttpMethod::Post);
-    assert_eq!(policy.upstreams[1].decoding.format, Format::Text);
+    let decoding = &policy.upstreams[1].decoding;
+    assert_eq!(
+        (decoding.format, decoding.error_format, decoding.separator),
+        (Format::Delimited, Some(Format::Text), Some('|'))
+    );
+    assert_eq!((decoding.columns.len(), decoding.charset.map(|charset| charset.name())), (2, Some("windows-1252")));
 
     let TransportPolicy::Dns(dns) = &policy.upstreams[5].transport else { panic!() };
-    assert_eq!((dns.record, dns.try_timeout, dns.edns, dns.recursion), (DnsRecord::Naptr, ms(15), false, false));
+    assert!(matches!(dns.record, RecordChoice::One(DnsRecord::Naptr)));
+    assert_eq!((dns.try_timeout, dns.edns, dns.recursion, dns.mixed_case, dns.hops), (ms(15), false, false, true, 2));
+    assert_eq!(dns.services, [Service::parse("E2U+pstn:tel").unwrap(), Service::parse("E2U+sip").unwrap()]);
     let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.53:53", "192.0.2.54:5353", "[2001:db8::53]:53", "[2001:db8::53]:5353"]);
     assert_eq!(policy.upstreams[5].decoding.format, Format::None);

@@ -26,7 +26,7 @@ pub(super) struct Around<'a> {
 const fn reading_names(transport: TransportWord) -> &'static [&'static str] {
     match transport {
         TransportWord::Http => &["status", "headers", "body", "text"],
-        TransportWord::Dns => &["rcode", "answers"],
+        TransportWord::Dns => &["rcode", "answers", "enum"],
         TransportWord::Sql => &["rows"],
         TransportWord::Table => &["row"],
     }
@@ -231,6 +231,9 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("try_timeout", Dns, at(&file.try_timeout)),
         ("edns", Dns, at(&file.edns)),
         ("recursion", Dns, at(&file.recursion)),
+        ("mixed_case", Dns, at(&file.mixed_case)),
+        ("services", Dns, at(&file.services)),
+        ("hops", Dns, at(&file.hops)),
         ("database", Sql, at(&file.database)),
         ("parameters", Sql, at(&file.parameters)),
         ("pool", Sql, at(&file.pool)),

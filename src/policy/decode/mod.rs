@@ -87,6 +87,8 @@ pub struct Reading {
     pub rows: Value,
     /// Table: the record, made when the table was loaded; `None` where no row has the key.
     pub kept: Option<Record>,
+    /// DNS: the parts of the URI that a number's NAPTR records lead to (RFC 6116); undefined where there is none.
+    pub enumeration: Value,
     /// How long the answer says it may be kept: the least TTL of the records, or the SOA's minimum.
     pub ttl: Option<Duration>,
 }

@@ -34,7 +34,7 @@ pub const QUESTION_NAMES: [&str; 1] = ["key"];
 
 /// The names that rules and fields may use beside [`QUESTION_NAMES`] and the declared inputs.
 /// None of them may be an input's name.
-pub const READING_NAMES: [&str; 8] = ["status", "headers", "body", "text", "rcode", "answers", "rows", "row"];
+pub const READING_NAMES: [&str; 9] = ["status", "headers", "body", "text", "rcode", "answers", "rows", "row", "enum"];
 
 /// The longest source that is compiled, in bytes.
 const MAX_SOURCE: usize = 64 * 1024;

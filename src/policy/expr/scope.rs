@@ -9,6 +9,7 @@ use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
 use crate::policy::filters::OWN_MAPS;
+use crate::policy::input::WANT;
 use crate::policy::maps::Maps;
 use crate::policy::{Question, Reading};
 
@@ -89,16 +90,22 @@ struct Said {
     rcode: Value,
     answers: Value,
     rows: Value,
+    enumeration: Value,
 }
 
 impl Names {
     fn of(question: &Question, said: Option<Said>) -> Self {
         let inputs = question
             .named_inputs()
-            .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, Value::from)))
+            .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, |value| input(name, value))))
             .collect();
         Self { key: Value::from(question.key.as_str()), inputs, said, further: Vec::new() }
     }
+}
+
+/// An input's value; the wanted parts are a list.
+fn input(name: &str, value: &str) -> Value {
+    if name == WANT { value.split(',').map(Value::from).collect() } else { Value::from(value) }
 }
 
 impl Said {
@@ -111,6 +118,7 @@ impl Said {
             rcode: reading.rcode.as_deref().map_or(Value::UNDEFINED, Value::from),
             answers: reading.answers.clone(),
             rows: reading.rows.clone(),
+            enumeration: reading.enumeration.clone(),
         }
     }
 
@@ -123,6 +131,7 @@ impl Said {
             "rcode" => &self.rcode,
             "answers" => &self.answers,
             "rows" => &self.rows,
+            "enum" => &self.enumeration,
             _ => return None,
         };
         Some(value.clone())

@@ -294,3 +294,39 @@ proptest::proptest! {
         proptest::prop_assert_eq!(tree, json!({"a": value, "b": value}));
     }
 }
+
+#[test]
+fn the_wanted_parts_are_a_list() {
+    let question =
+        Question { inputs: vec![Some("lrn,cnam".into())], names: vec!["want".into()], ..Question::of_key("k") };
+    let template =
+        Template::compile("{{ want | join('+') }} {{ 'cna' in want }}", &["key", "want"], Place::Plain).unwrap();
+    assert_eq!(template.render(&Scope::of_question(&question)).unwrap(), "lrn+cnam False");
+}
+
+#[test]
+fn an_expression_carries_its_policys_maps_along() {
+    use crate::policy::maps::{Maps, ValueMap};
+    let mut map = ValueMap::default();
+    map.add_word("x", "y".into());
+    let mut maps = Maps::default();
+    maps.add("own".to_owned(), map);
+    let maps = std::sync::Arc::new(maps);
+    let scope = Scope::of_question(&Question::of_key("X"));
+    let expr = Expr::compile_with("key | map('own')", &["key"], &maps).unwrap();
+    assert_eq!(expr.eval(&scope).unwrap().as_str(), Some("y"));
+    let template = Template::compile_within(
+        "{{ [key, 'z'] | map('own', '-') | join }}{{ key }}",
+        &["key"],
+        Place::Plain,
+        &std::sync::Arc::default(),
+        &maps,
+    )
+    .unwrap();
+    assert_eq!(template.render(&scope).unwrap(), "y-X");
+    assert!(Expr::compile("key | map('own')", &["key"]).is_err());
+    let shipped = Expr::compile("['Wireless', 'x'] | map('line_type') | list", &["key"]).unwrap();
+    assert_eq!(shipped.eval(&scope).unwrap().get_item_by_index(0).unwrap().as_str(), Some("mobile"));
+    let jinja = Expr::compile("['a'] | map('upper') | first", &["key"]).unwrap();
+    assert_eq!(jinja.eval(&scope).unwrap().as_str(), Some("A"));
+}

@@ -18,7 +18,7 @@ pub(super) use input::{DeclaredFile, InputFile};
 pub(super) use upstream::{AuthFile, GraphqlFile, Named, RateFile, RuleFile, TlsFile, TtlFile, UpstreamFile};
 pub(super) use words::{
     AlgorithmWord, AuthWord, ClientAuthWord, EnabledWord, EncodingWord, FormatWord, HedgeAfter, InputWord, KindWord,
-    OrderWord, RedirectsWord, TlsWord, TransportWord,
+    OrderWord, RecordWord, RedirectsWord, ServiceName, TlsWord, TransportWord,
 };
 
 /// A whole file.

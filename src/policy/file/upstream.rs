@@ -6,10 +6,10 @@ use serde_spanned::Spanned;
 use std::time::Duration;
 
 use super::words::{
-    AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RedirectsWord, RuleOutcome,
-    Separator, TlsWord, TransportWord,
+    AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RecordWord, RedirectsWord,
+    RuleOutcome, Separator, ServiceName, TlsWord, TransportWord,
 };
-use crate::policy::{DnsRecord, HttpMethod, TableMatch};
+use crate::policy::{HttpMethod, TableMatch};
 use crate::written::{Bytes, Field, Lines, Node, Ratio, Written};
 
 /// Names and values, in the order in which they are written.
@@ -94,7 +94,8 @@ pub(crate) struct UpstreamFile {
     pub verify_tls: Field<bool>,
 
     // DNS
-    pub record: Field<DnsRecord>,
+    /// A type, or a template that gives one.
+    pub record: Field<RecordWord>,
     /// The name that is asked for.
     pub domain: Field<String>,
     /// An IP address each, with a port or 53.
@@ -105,6 +106,12 @@ pub(crate) struct UpstreamFile {
     pub edns: Field<bool>,
     /// true.
     pub recursion: Field<bool>,
+    /// false.
+    pub mixed_case: Field<bool>,
+    /// ENUM services, as `E2U+pstn:tel`; any, where there are none.
+    pub services: Lines<ServiceName>,
+    /// 5.
+    pub hops: Field<u32>,
 
     // SQL
     /// A reference; a URL without a password may stand here as it is.

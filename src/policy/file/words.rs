@@ -8,7 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{Algorithm, DnsRecord, Format, HttpMethod, TableMatch};
+use crate::policy::{Algorithm, DnsRecord, Format, HttpMethod, Service, TableMatch};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
 /// `enabled`
@@ -92,6 +92,7 @@ pub(crate) enum InputWord {
     Dns,
     Digits,
     Text,
+    Word,
 }
 
 impl Word for InputWord {
@@ -101,6 +102,7 @@ impl Word for InputWord {
         ("dns", Self::Dns),
         ("digits", Self::Digits),
         ("text", Self::Text),
+        ("word", Self::Word),
         ("ani", Self::Tn),
         ("dnis", Self::Tn),
         ("account", Self::Text),
@@ -122,6 +124,42 @@ impl Word for DnsRecord {
         ("TXT", Self::Txt),
         ("PTR", Self::Ptr),
     ];
+}
+
+/// `[[upstream]] record`: a type, or a template that gives one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RecordWord {
+    One(DnsRecord),
+    Template(String),
+}
+
+impl Leaf for RecordWord {
+    const EXPECTED: &'static str = "a record type, in quotes";
+    const EXAMPLE: &'static str = "\"A\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        if text.contains("{{") {
+            Ok(Self::Template(text.to_owned()))
+        } else {
+            DnsRecord::from_text(text).map(Self::One)
+        }
+    }
+}
+
+/// `[[upstream]] services`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceName(pub(crate) Service);
+
+impl Leaf for ServiceName {
+    const EXPECTED: &'static str = "an ENUM service, in quotes";
+    const EXAMPLE: &'static str = "\"E2U+pstn:tel\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Service::parse(text).map(Self).ok_or_else(|| {
+            let mend = "write `E2U+`, its type and perhaps its subtype, as in \"E2U+pstn:tel\" or \"E2U+sip\"";
+            Wrong::new(format!("`{text}` is not an ENUM service"), mend)
+        })
+    }
 }
 
 /// `[[upstream]] format`

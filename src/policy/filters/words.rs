@@ -78,8 +78,9 @@ impl NoWords {
         if bare.is_empty() {
             return true;
         }
-        (self.digits_too && bare.chars().all(char::is_numeric))
-            || self.words.iter().any(|word| self::bare(word) == bare)
+        // A number below zero is a vendor's code and no telephone number that stands in for a name.
+        let is_number = self.digits_too && !text.trim_start().starts_with('-') && bare.chars().all(char::is_numeric);
+        is_number || self.words.iter().any(|word| self::bare(word) == bare)
     }
 }
 
@@ -169,7 +170,7 @@ mod tests {
         for text in ["Unavailable", " wireless  caller ", "(n/a)", "3035550100", "", " - ", "TOLL-FREE"] {
             assert!(names.has(text), "{text:?}");
         }
-        for text in ["ACME", "DENVER CO", "NADIA"] {
+        for text in ["ACME", "DENVER CO", "NADIA", "-1005"] {
             assert!(!names.has(text), "{text:?}");
         }
         let words = NoWords { words: NULL_WORDS, digits_too: false };

@@ -17,12 +17,15 @@ fn expr(source: &str) -> Expr {
 
 fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolicy {
     let dns = DnsPolicy {
-        record: DnsRecord::A,
+        record: DnsRecord::A.into(),
         name: Template::compile("{{ key }}", &["key"], Place::DnsName).unwrap(),
         servers: vec![],
         try_timeout: Duration::from_secs(1),
         edns: true,
         recursion: true,
+        mixed_case: false,
+        services: vec![],
+        hops: 5,
     };
     UpstreamPolicy {
         name: "vendor-a".into(),
