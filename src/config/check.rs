@@ -1,12 +1,13 @@
 //! From the config as typed to the config as run.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_spanned::Spanned;
 
 use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFile};
-use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Shared, events, listen};
+use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Shared, bundle, events, listen};
 use crate::policy::Secret;
 use crate::policy::check::secret_mend;
 use crate::written::{Faults, Field, Word};
@@ -33,6 +34,7 @@ pub(super) fn config(typed: ConfigFile, file: Option<PathBuf>, folder: &Path, fa
         log: log(typed.log.unwrap_or_default(), faults),
         drain: faults.or(drain.time, Duration::from_secs(10)),
         limits: limits(typed.limits.unwrap_or_default(), faults),
+        bundles: bundle::check(typed.bundle, faults).into_iter().map(Arc::new).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::LogFormat;
+use super::bundle::BundleFile;
 use super::events::{EventsForm, EventsMode, SinkType};
 use crate::written::{Bytes, Field, Lines, Node};
 
@@ -24,6 +25,8 @@ pub(super) struct ConfigFile {
     pub log: Option<LogFile>,
     pub drain: Option<DrainFile>,
     pub limits: Option<LimitsFile>,
+    #[serde(default)]
+    pub bundle: IndexMap<Spanned<String>, Spanned<BundleFile>>,
 }
 
 /// `[listen]`
