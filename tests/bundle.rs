@@ -1,5 +1,7 @@
 //! What bundles promise: independent parts side by side, dependent ones in order, one budget over all.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -59,9 +59,9 @@ impl<L: Line> Call<L> {
         let mut started = vec![false; self.lines.len()];
         let mut running = FuturesUnordered::new();
         loop {
-            for index in 0..started.len() {
-                if !started[index] && self.bundle.parts[index].needs.iter().all(|need| answers[*need].is_some()) {
-                    started[index] = true;
+            for (index, started) in started.iter_mut().enumerate() {
+                if !*started && self.bundle.parts[index].needs.iter().all(|need| answers[*need].is_some()) {
+                    *started = true;
                     running.push(self.part(index, self.scope(&answers), self.excuse(index, &answers), front, deadline));
                 }
             }

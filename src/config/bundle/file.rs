@@ -21,6 +21,9 @@ pub(crate) struct BundleFile {
     pub parts: Vec<(Spanned<String>, Spanned<PartFile>)>,
 }
 
+/// Names of inputs and their templates.
+pub(crate) type InputsFile = IndexMap<Spanned<String>, Spanned<Written<String>>>;
+
 /// One part: `lrn.key = "called"`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as { key = \"called\" }")]
@@ -30,7 +33,7 @@ pub(crate) struct PartFile {
     /// A template; without braces an expression.
     pub key: Field<String>,
     /// Each as `key`.
-    pub inputs: Option<Spanned<IndexMap<Spanned<String>, Spanned<Written<String>>>>>,
+    pub inputs: Option<Spanned<InputsFile>>,
 }
 
 impl<'de> Deserialize<'de> for BundleFile {
