@@ -103,6 +103,7 @@ impl App {
         let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
         lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
+        lookups.set_bundles(config.bundles.clone());
         // A small table answers the first caller; a large one, or one whose database is gone, holds nobody up.
         let tables = Deadline::after(TABLES_AT_START);
         for lookup in lookups.all().iter() {
@@ -195,6 +196,7 @@ impl App {
         let Loaded { config, policies } = (self.load)().map_err(|faults| faulty(&faults))?;
         let count = policies.len();
         self.lookups.install(policies, &self.events)?;
+        self.lookups.set_bundles(config.bundles.clone());
         self.lookups.limit(config.limits.max_dips);
         // A token that has leaked is changed without a restart.
         self.door.rights.store(Arc::new(config.admin.clone()));

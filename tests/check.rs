@@ -345,7 +345,7 @@ fn a_misspelt_section_and_a_sink_without_a_type() {
     assert_eq!(
         config(text, &[]),
         [
-            "d.toml:1:2: unknown key `polices` at the top of the file; did you mean `policies`? known there are listen, node, policies, shared, events, simulator, admin, log, drain, limits",
+            "d.toml:1:2: unknown key `polices` at the top of the file; did you mean `policies`? known there are listen, node, policies, shared, events, simulator, admin, log, drain, limits, bundle",
             "d.toml:6:8: `kafak` is not a type of sink; did you mean `kafka`? there are kafka, file",
             "d.toml:8:8: two sinks are called `k1`; rename one of them",
             r#"d.toml:10:11: `localhost` is not a host and a port; write `brokers = "127.0.0.1:9092"`, or a list of such"#,
@@ -370,7 +370,7 @@ fn unknown_and_bad_environment_overrides() {
         [
             r#"environment:1:1: `DIPCACHE_DRAIN__TIME`: `10` is a duration without its unit; write it in quotes with its unit, such as "80ms", "3s", "5m", "1h", "7d"; none at all is "0""#,
             r#"environment:1:1: `DIPCACHE_LISTEN__HTTP`: `nowhere` is not an address to listen at; write an IP address and a port, as in "127.0.0.1:8090", or "off""#,
-            "environment:1:1: `DIPCACHE_LISTN__HTTP`: unknown key `listn` at the top of the file; did you mean `listen`? known there are listen, node, policies, shared, events, simulator, admin, log, drain, limits"
+            "environment:1:1: `DIPCACHE_LISTN__HTTP`: unknown key `listn` at the top of the file; did you mean `listen`? known there are listen, node, policies, shared, events, simulator, admin, log, drain, limits, bundle"
         ]
     );
 }
@@ -505,4 +505,69 @@ fn nothing_kept_and_a_life_beside_it() {
         policy(&format!("{GOOD}\n[cache]\nno_cache = true\nstale = \"1h\"\n")),
         ["lrn.toml:20:9: `stale` beside `no_cache`: nothing is kept; take one of the two out"]
     );
+}
+
+/// What is wrong with a table of these lines.
+fn table(lines: &str) -> Vec<String> {
+    policy(&format!(
+        "[input]\nkey = {{ type = \"tn\", country = \"US\" }}\n[[upstream]]\ntype = \"table\"\n{lines}\n[upstream.fields]\nrate = \"row.rate\"\n"
+    ))
+}
+
+#[test]
+fn tables_that_cannot_be_loaded_or_asked() {
+    let good = "file = \"r.csv\"\nkey_column = \"prefix\"";
+    assert_eq!(table(good), [""; 0]);
+    let cases = [
+        ("key_column = \"p\"", "lrn.toml:3:1: nothing says where the table's rows are; add `file = "),
+        ("file = \"r.csv\"", "lrn.toml:3:1: `key_column` is missing; add `key_column = \"prefix\"`"),
+        ("file = \"r.csv\"\nquery = \"select 1\"\nkey_column = \"p\"", "lrn.toml:5:8: the table has two sources"),
+        (
+            "database = \"sqlite:a.db\"\nquery = \"select a from t where a = :key\"\nkey_column = \"a\"",
+            "lrn.toml:6:36: `:key` has no value when a table is loaded",
+        ),
+        (
+            "database = \"sqlite:a.db\"\nquery = \"delete from t\"\nkey_column = \"a\"",
+            "lrn.toml:6:9: the statement starts with `delete`",
+        ),
+        ("file = \"r.csv\"\nmatch = \"prefix\"\nkey_column = \"p\"", "lrn.toml:6:9: `prefix` is not a way to match"),
+        (
+            "file = \"r.csv\"\nmatch = \"range\"\nkey_column = \"p\"",
+            "lrn.toml:7:14: 1 columns cannot be the key of this table; name two columns",
+        ),
+        (
+            "file = \"r.csv\"\nheader = false\nkey_column = \"p\"",
+            "lrn.toml:6:10: a file without a header needs the names of its columns",
+        ),
+        (
+            "file = \"r.csv\"\ncolumns = [\"prefix\"]\nkey_column = \"prefxi\"",
+            "lrn.toml:7:14: there is no column `prefxi`; did you mean `prefix`?",
+        ),
+        (
+            "file = \"r.csv\"\nkey_column = \"p\"\nkeys = [\"key\"]",
+            "lrn.toml:7:9: this key is the same for every question; write `{{ key }}`",
+        ),
+        (
+            "file = \"r.csv\"\nkey_column = \"p\"\nevery = \"10ms\"",
+            "lrn.toml:7:9: a table cannot be loaded more often than every second",
+        ),
+        (
+            "file = \"r.csv\"\nkey_column = \"p\"\nurl = \"http://a\"",
+            "lrn.toml:7:7: `url` means nothing for `type = \"table\"`",
+        ),
+        (
+            "file = \"r.csv\"\nkey_column = \"p\"\nseparator = \"::\"",
+            "lrn.toml:7:13: `::` cannot stand between columns",
+        ),
+    ];
+    for (lines, expected) in cases {
+        let found = table(lines);
+        assert!(found.iter().any(|fault| fault.starts_with(expected)), "{lines}\n{expected}\n{found:#?}");
+    }
+    let rule = policy(
+        "[input]\nkey = { type = \"text\" }\n[[upstream]]\ntype = \"table\"\nfile = \"r.csv\"\nkey_column = \"p\"\n\
+         [upstream.fields]\nrate = \"row.rate or key\"\n[[upstream.rule]]\nwhen = \"row.x\"\noutcome = \"not_found\"\n",
+    );
+    assert!(rule.iter().any(|fault| fault.starts_with("lrn.toml:9:1: a table has no rules")), "{rule:#?}");
+    assert!(rule.iter().any(|fault| fault.starts_with("lrn.toml:8:21: there is no name `key`")), "{rule:#?}");
 }

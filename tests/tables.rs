@@ -1,5 +1,7 @@
 //! What tables promise: every match, every refresh, and answers that outlive the place they came from.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::path::Path;

@@ -1,13 +1,14 @@
 //! From the config as typed to the config as run.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_spanned::Spanned;
 
 use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFile};
-use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Shared, events, listen};
+use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Shared, bundle, events, listen};
 use crate::policy::check::secret_mend;
 use crate::policy::{Secret, Vars};
 use crate::written::{Faults, Field, Plain, Word, Written};
@@ -35,6 +36,7 @@ pub(super) fn config(typed: ConfigFile, file: Option<PathBuf>, folder: &Path, fa
         drain: faults.or(drain.time, Duration::from_secs(10)),
         limits: limits(typed.limits.unwrap_or_default(), faults),
         vars: vars(typed.vars.unwrap_or_default(), faults),
+        bundles: bundle::check(typed.bundle, faults).into_iter().map(Arc::new).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::LogFormat;
+use super::bundle::BundleFile;
 use super::events::{EventsForm, EventsMode, SinkType};
 use crate::written::{Bytes, Field, Lines, Node, Plain, Written};
 
@@ -26,6 +27,8 @@ pub(super) struct ConfigFile {
     pub limits: Option<LimitsFile>,
     /// Values that go before the policies' own `[vars]`.
     pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
+    #[serde(default)]
+    pub bundle: IndexMap<Spanned<String>, Spanned<BundleFile>>,
 }
 
 /// `[listen]`

@@ -85,7 +85,16 @@ pub fn check_all(path: Option<&Path>) -> Vec<Fault> {
 /// As [`check_all`], with the policies themselves and those that wait for a secret.
 pub fn examine(path: Option<&Path>) -> Folder {
     match load(path) {
-        Ok(config) => read_folder(&config.policies, &config.vars, &|text| text),
+        Ok(config) => {
+            let mut folder = read_folder(&config.policies, &config.vars, &|text| text);
+            // With faults in policies their lookups seem to be missing, which would be a second fault for the first.
+            if folder.faults.is_empty() {
+                let off: Vec<&str> = folder.off.iter().map(|off| &*off.lookup).collect();
+                let misfits = config.bundles.iter().flat_map(|bundle| bundle.misfits(&folder.policies, &off));
+                folder.faults = misfits.collect();
+            }
+            folder
+        }
         Err(faults) => Folder { faults, ..Folder::default() },
     }
 }

@@ -14,16 +14,19 @@ mod file;
 mod check;
 mod listen;
 mod events;
+mod bundle;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::policy::{Secret, Vars};
 
+pub use bundle::{Bundle, MOST_PARTS, Part};
 pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
 pub use load::{EMBEDDED, check_all, examine, load, load_text, load_with};
 
@@ -54,6 +57,8 @@ pub struct Config {
     pub limits: Limits,
     /// Values that go before the policies' own `[vars]`.
     pub vars: Vars,
+    /// Lookups that one call asks together.
+    pub bundles: Vec<Arc<Bundle>>,
 }
 
 impl Config {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
+use crate::config::Bundle;
 use crate::deadline::Deadline;
 use crate::front::Front;
 use crate::lookup::{Lookup, Lookups};
@@ -22,6 +23,11 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Every lookup's name and whether it is up, in order of name.
     fn flags(&self) -> Vec<(Arc<str>, bool)>;
+
+    /// The bundle of this name.
+    fn bundle(&self, _name: &str) -> Option<Arc<Bundle>> {
+        None
+    }
 
     /// Counts a request for a lookup that does not exist.
     fn unknown(&self, front: Front);
@@ -66,6 +72,10 @@ impl Desk for Lookups {
 
     fn flags(&self) -> Vec<(Arc<str>, bool)> {
         self.all().iter().map(|lookup| (lookup.policy.name.clone(), lookup.is_up())).collect()
+    }
+
+    fn bundle(&self, name: &str) -> Option<Arc<Bundle>> {
+        Lookups::bundle(self, name)
     }
 
     fn unknown(&self, front: Front) {

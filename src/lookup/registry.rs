@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
+use crate::config::Bundle;
 use crate::deadline::now;
 use crate::events::Events;
 use crate::health::{Override, Verdict};
@@ -21,6 +22,7 @@ use crate::upstream::Failure;
 #[derive(Debug, Default)]
 pub struct Lookups {
     current: ArcSwap<Vec<Arc<Lookup>>>,
+    bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
 }
 
@@ -47,6 +49,16 @@ impl Lookups {
     /// All of them, in order of name.
     pub fn all(&self) -> Arc<Vec<Arc<Lookup>>> {
         self.current.load_full()
+    }
+
+    /// The bundle of this name.
+    pub fn bundle(&self, name: &str) -> Option<Arc<Bundle>> {
+        self.bundles.load().iter().find(|bundle| bundle.name == name).cloned()
+    }
+
+    /// Answers these bundles from now on.
+    pub fn set_bundles(&self, bundles: Vec<Arc<Bundle>>) {
+        self.bundles.store(Arc::new(bundles));
     }
 
     /// So many dips may be under way at once over all lookups; one more is shed.

@@ -1,4 +1,5 @@
-//! The HTTP front: `GET /v1/lookup/{lookup}/{key}` and `GET /v1/health[/{lookup}]`.
+//! The HTTP front: `GET /v1/lookup/{lookup}/{key}`, `GET /v1/call/{bundle}`, `POST /v1/call` and
+//! `GET /v1/health[/{lookup}]`.
 //!
 //! A connection starts in the *plain lane*, [`plain`]: our own loop over the socket, which answers
 //! the one kind of request that SIP servers send and puts the reply together from prepared pieces.
@@ -18,6 +19,7 @@
 
 mod ask;
 mod body;
+mod call;
 mod close;
 mod escape;
 mod full;

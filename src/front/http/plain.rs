@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::deadline::{self, Deadline, Instant};
+use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::http::Settings;
 use crate::front::http::ask::{Said, Step, begin};
@@ -149,6 +150,12 @@ impl Plain {
                     let said = Box::pin(asking.answer(now)).await;
                     now = deadline::now();
                     said
+                }
+                Step::Call(call) => {
+                    self.send().await?;
+                    let called = Box::pin(call.answer(Front::Http, now)).await;
+                    now = deadline::now();
+                    Said::Called(called)
                 }
             };
             at += length;

@@ -9,8 +9,8 @@ use crate::policy::expr::Scope;
 use crate::policy::input::InputType;
 use crate::policy::kind::Kind;
 use crate::policy::{
-    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, RecordChoice, Service,
-    TransportPolicy, UpstreamPolicy,
+    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, RecordChoice, Service, TableMatch,
+    TableSource, TransportPolicy, UpstreamPolicy,
 };
 
 const EVERYTHING: &str = include_str!("everything.toml");
@@ -265,4 +265,36 @@ fn nothing_that_is_typed_makes_the_check_panic() {
             lines.iter().enumerate().filter(|(at, _)| *at != out).map(|(_, line)| format!("{line}\n")).collect();
         let _ = parse("lrn", Path::new("lrn.toml"), &text);
     }
+}
+
+#[test]
+fn everything_of_a_table() {
+    let policy = everything("s3cret");
+    let TransportPolicy::Table(table) = &policy.upstreams.last().unwrap().transport else { panic!() };
+    assert_eq!((table.matching, table.key_columns.as_slice()), (TableMatch::LongestPrefix, &["prefix".to_owned()][..]));
+    let keys: Vec<&str> = table.keys.iter().map(|key| key.source()).collect();
+    assert_eq!(keys, ["{{ key | nanp10 }}", "{{ key | npa }}"]);
+    assert_eq!((table.every, table.load_timeout), (Some(ms(3_600_000)), ms(120_000)));
+    assert_eq!((table.max_change, table.min_rows, table.max_rows), (0.5, 10, 1000));
+    let TableSource::File { path, separator, header, columns } = &table.source else { panic!() };
+    assert_eq!((path.as_path(), *separator, *header), (Path::new("policies/deck.tsv.gz"), b'\t', false));
+    assert_eq!(columns.as_slice(), ["prefix", "state"]);
+}
+
+#[test]
+fn a_table_from_a_database_is_loaded_every_quarter_of_an_hour() {
+    let text = "[input]\nkey = { type = \"text\" }\n[[upstream]]\ntype = \"table\"\ndatabase = \"sqlite:a.db\"\n\
+                query = \"select a, b from t\"\nkey_column = \"a\"\nfields = { b = \"row.b\" }\n";
+    let of = |policy: &Policy| match &policy.upstreams[0].transport {
+        TransportPolicy::Table(table) => (table.matching, table.every, table.origin, table.content),
+        other => panic!("{other:?}"),
+    };
+    let plain = of(&policy(text));
+    assert_eq!((plain.0, plain.1), (TableMatch::Exact, Some(ms(900_000))));
+    let timed = of(&policy(&text.replace("key_column", "every = \"1m\"\nkey_column")));
+    assert_eq!((timed.2, timed.3), (plain.2, plain.3), "only when it is loaded has changed");
+    let fields = of(&policy(&text.replace("row.b", "row.b or 1")));
+    assert!(fields.2 == plain.2 && fields.3 != plain.3);
+    let other = of(&policy(&text.replace("from t", "from u")));
+    assert!(other.2 != plain.2 && other.3 != plain.3);
 }

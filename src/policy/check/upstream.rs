@@ -76,6 +76,10 @@ impl Check<'_> {
             Some(TransportWord::Table) => reading_names(TransportWord::Table).to_vec(),
             transport => around.names.reading(transport.map_or(&READING_NAMES, reading_names)),
         };
+        if let (Some(TransportWord::Table), Some(rule)) = (transport, file.rule.first()) {
+            let mend = "take it out: a row that is there is `found`, one that is not is `not_found`";
+            self.faults.at(&rule.span(), "a table has no rules", mend);
+        }
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);

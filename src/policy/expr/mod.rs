@@ -119,6 +119,12 @@ impl Expr {
 }
 
 impl Template {
+    /// The names that it uses with what it takes of them, such as `key` and `parts.lrn.lrn`.
+    pub fn paths(&self) -> Vec<String> {
+        let template = self.run.get_template(environment::ONLY_TEMPLATE);
+        template.map_or_else(|_| Vec::new(), |template| template.undeclared_variables(true).into_iter().collect())
+    }
+
     /// Compiles it for its place.
     ///
     /// # Errors

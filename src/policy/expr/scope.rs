@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use minijinja::Value;
-use minijinja::value::{Enumerator, Object};
+use minijinja::value::{Enumerator, Object, Serde};
+use serde_json::{Map, Value as Json};
 
 use crate::policy::filters::OWN_MAPS;
 use crate::policy::input::WANT;
@@ -32,6 +33,12 @@ impl Scope {
     /// What a table's fields see: the columns of one row as `row`, and no question.
     pub fn of_row(row: Value) -> Self {
         Self(Value::from_pairs([("row", row)]))
+    }
+
+    /// What a bundle's templates see: the request's parameters, and the parts before as `parts`.
+    pub fn of_bundle(parameters: &[(String, String)], parts: Map<String, Json>) -> Self {
+        let parameters = parameters.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str())));
+        Self(Value::from_pairs(parameters.chain([("parts", Value::from(Serde(parts)))])))
     }
 
     /// The names a rule or a field sees.

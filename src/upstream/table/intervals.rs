@@ -5,14 +5,17 @@
 //! or one that it lies in: each interval knows the one before it that reaches further, so the walk up is
 //! as long as prefixes are nested, and mostly nothing.
 //!
-//! A search over ten million sorted integers would miss the processor's cache two dozen times. Every
-//! [`STRIDE`]th start is kept beside the others as well: this small index stays in the cache, and the
-//! rest of the search is within a few lines of memory.
+//! A search over ten million sorted integers would miss the processor's cache two dozen times. So every
+//! [`STRIDE`]th start is kept beside the others as well, and every `STRIDE`th of those, and so on: the
+//! upper levels stay in the cache, and each further one costs two neighbouring lines of memory.
 
 use crate::upstream::table::digits;
 
-/// One start in so many is in the index. 64 starts are eight lines of memory.
-const STRIDE: usize = 64;
+/// One start in so many is in the level above. 16 starts are two lines of memory.
+const STRIDE: usize = 16;
+
+/// A level this small is searched as a whole.
+const TOP: usize = 256;
 
 /// No interval reaches further.
 const NONE: u32 = u32::MAX;
@@ -37,10 +40,19 @@ pub struct Intervals {
     starts: Vec<u64>,
     /// Empty where all are prefixes, whose ends their starts tell.
     ends: Vec<u64>,
+    /// Side by side, since whoever needs the one mostly needs the other.
+    links: Vec<Link>,
+    /// Thinned out starts, the smallest level first.
+    levels: Vec<Vec<u64>>,
+}
+
+/// What belongs to an interval beside its ends.
+#[derive(Clone, Copy, Debug)]
+struct Link {
     /// The nearest one before that reaches further.
-    outer: Vec<u32>,
-    values: Vec<u32>,
-    index: Vec<u64>,
+    outer: u32,
+    /// Its value's number.
+    value: u32,
 }
 
 impl Intervals {
@@ -58,28 +70,38 @@ impl Intervals {
         });
         rows.truncate(MOST);
         let starts: Vec<u64> = rows.iter().map(|row| row.start).collect();
-        let values = rows.iter().map(|row| row.value).collect();
-        let outer = outer(&rows);
+        let links = links(&rows);
         let ends = if prefixes { Vec::new() } else { rows.iter().map(|row| row.end).collect() };
         drop(rows);
-        let index = starts.iter().copied().step_by(STRIDE).collect();
-        Self { starts, ends, outer, values, index }
+        let levels = levels(&starts);
+        Self { starts, ends, links, levels }
     }
 
     /// The value of the narrowest interval that holds this key.
     #[inline]
     pub fn find(&self, key: u64) -> Option<u32> {
-        // The block in which the last start at or before the key is.
-        let block = self.index.partition_point(|start| *start <= key).checked_sub(1)? * STRIDE;
-        let starts = &self.starts[block..self.starts.len().min(block + STRIDE)];
-        let mut at = block + starts.partition_point(|start| *start <= key) - 1;
+        let mut at = self.last_before(key)?;
         while key > self.end(at) {
-            match self.outer[at] {
+            match self.links[at].outer {
                 NONE => return None,
                 outer => at = outer as usize,
             }
         }
-        Some(self.values[at])
+        Some(self.links[at].value)
+    }
+
+    /// The last interval that starts at or before the key: level for level, each time within one block.
+    #[inline]
+    fn last_before(&self, key: u64) -> Option<usize> {
+        let mut block = 0..usize::MAX;
+        let mut at = 0;
+        for level in self.levels.iter().chain([&self.starts]) {
+            let starts = &level[block.start..block.end.min(level.len())];
+            // Only in the topmost level can none be before the key: below, the block starts with one that is.
+            at = block.start + starts.partition_point(|start| *start <= key).checked_sub(1)?;
+            block = at * STRIDE..(at + 1) * STRIDE;
+        }
+        Some(at)
     }
 
     /// How many there are.
@@ -89,8 +111,9 @@ impl Intervals {
 
     /// The bytes that they take.
     pub fn bytes(&self) -> usize {
-        (self.starts.capacity() + self.ends.capacity() + self.index.capacity()) * size_of::<u64>()
-            + (self.outer.capacity() + self.values.capacity()) * size_of::<u32>()
+        let levels: usize = self.levels.iter().map(Vec::capacity).sum();
+        (self.starts.capacity() + self.ends.capacity() + levels) * size_of::<u64>()
+            + self.links.capacity() * size_of::<Link>()
     }
 
     fn end(&self, at: usize) -> u64 {
@@ -98,20 +121,32 @@ impl Intervals {
     }
 }
 
+/// Every `STRIDE`th start, and every `STRIDE`th of these, until they are few.
+fn levels(starts: &[u64]) -> Vec<Vec<u64>> {
+    let mut levels: Vec<Vec<u64>> = Vec::new();
+    let mut below = starts;
+    while below.len() > TOP {
+        levels.push(below.iter().copied().step_by(STRIDE).collect());
+        below = levels.last().map_or(&[], Vec::as_slice);
+    }
+    levels.reverse();
+    levels
+}
+
 /// For each interval the nearest one before it that reaches further. What is between the two ends
 /// earlier than the interval itself, so a key behind its end is in none of them.
-fn outer(rows: &[Interval]) -> Vec<u32> {
+fn links(rows: &[Interval]) -> Vec<Link> {
     let mut open: Vec<u32> = Vec::new();
-    let mut outer = Vec::with_capacity(rows.len());
+    let mut links = Vec::with_capacity(rows.len());
     for (at, row) in rows.iter().enumerate() {
         while open.last().is_some_and(|before| rows[*before as usize].end <= row.end) {
             open.pop();
         }
-        outer.push(open.last().copied().unwrap_or(NONE));
+        links.push(Link { outer: open.last().copied().unwrap_or(NONE), value: row.value });
         // There are at most `MOST` rows.
         open.push(at as u32);
     }
-    outer
+    links
 }
 
 #[cfg(test)]
@@ -164,7 +199,7 @@ mod tests {
     proptest! {
         #[test]
         fn prefixes_are_found_as_by_trying_each_length(
-            prefixes in prop::collection::vec("[0-3]{1,6}", 0..300), keys in prop::collection::vec("[0-3]{1,8}", 1..50),
+            prefixes in prop::collection::vec("[0-3]{1,6}", 0..2000), keys in prop::collection::vec("[0-3]{1,8}", 1..50),
         ) {
             let known: std::collections::BTreeMap<&str, u32> = prefixes.iter().map(String::as_str).zip(0..).collect();
             let table = Intervals::new(prefixes.iter().zip(0..).map(|(text, value)| prefix(text, value)).collect(), true);
