@@ -1,19 +1,35 @@
 //! One try at one upstream: seat, ask, judge, and bring the end home to its health.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::answer::Outcome;
-use crate::deadline::{Deadline, Instant, now};
+use crate::deadline::{Deadline, now, wall_clock};
 use crate::events::{Event, EventType};
 use crate::health::{Change, Pass, State};
 use crate::lookup::Lookup;
-use crate::lookup::member::{Given, Member};
+use crate::lookup::member::Given;
 use crate::lookup::probe;
-use crate::policy::{Judgement, Question, UpstreamPolicy};
+use crate::policy::{Judgement, Question};
 use crate::upstream::{Failure, FailureKind};
 
 /// How a try ended: with an answer, or with the outcome that it makes if nobody else answers.
-pub(super) type Ended = Result<Given, Outcome>;
+pub(super) type Ended = Result<Given, Fell>;
+
+/// A try without an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fell {
+    /// What it makes of the dip if nobody else answers.
+    pub outcome: Outcome,
+    /// Whether the next upstream is asked, where a rule says so.
+    pub next: Option<bool>,
+}
+
+impl From<Outcome> for Fell {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, next: None }
+    }
+}
 
 /// The times of one try.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +51,13 @@ pub(super) async fn attempt(
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
     let Some(_seat) = member.health.seat(times.overdue.earlier(times.cut)).await else {
         lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
-        return Err(Outcome::Overload);
+        return Err(Outcome::Overload.into());
     };
     if !pass.is_probe() {
         // The breaker may have opened while this dip waited for its seat.
-        member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
+        if !lookup.policy.chain.emergency {
+            member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
+        }
         member.asked(&question);
     }
     let (pass, result) = ask(&lookup, index, &question, pass, times).await;
@@ -48,20 +66,24 @@ pub(super) async fn attempt(
         Err(failure) => failure.outcome(),
     };
     lookup.meters.upstreams[index].ended(judged, pass.took(now()));
+    if judged.is_answer() {
+        member.took(pass.took(now()));
+    }
     settle(&lookup, index, pass, &result);
+    pay(&lookup, judged);
     match result {
-        Ok(Judgement { outcome, record, ttl, .. }) if outcome.is_answer() => {
-            Ok(Given { outcome, record, ttl, from: Arc::clone(&member.name) })
+        Ok(Judgement { outcome, record, ttl, next, .. }) if outcome.is_answer() => {
+            Ok(Given { outcome, record, ttl, from: Arc::clone(&member.name), next })
         }
         Ok(judgement) => {
             let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
             tracing::debug!(lookup, upstream, outcome = judged.as_str(), rule = judgement.rule, "no answer");
-            Err(judged)
+            Err(Fell { outcome: judged, next: judgement.next })
         }
         Err(failure) => {
             let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
             tracing::debug!(lookup, upstream, outcome = judged.as_str(), %failure, "no answer");
-            Err(judged)
+            Err(judged.into())
         }
     }
 }
@@ -87,7 +109,32 @@ async fn ask(
         }
     };
     let reading = answered.unwrap_or_else(|| Err(Failure::new(FailureKind::Timeout, "no answer in time")));
-    (pass, reading.map(|reading| policy.judge(lookup.policy.kind, question, &reading)))
+    let judged = match reading {
+        Ok(reading) => {
+            let judgement = policy.judge(lookup.policy.kind, question, &reading);
+            if judgement.outcome.has_record() {
+                lookup.tell(policy, question, &reading);
+            }
+            Ok(judgement)
+        }
+        // Nobody is sick and nothing was asked: the vendor is left alone as after a 401 of its own.
+        Err(failure) if failure.kind == FailureKind::Auth => Ok(Judgement::no_credentials(&failure.detail)),
+        Err(failure) => Err(failure),
+    };
+    (pass, judged)
+}
+
+/// Pays for a dip; with the last of the money every upstream is left alone until there is some again.
+fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
+    let Some(spend) = &lookup.spend else { return };
+    let wall = wall_clock();
+    let Some(spent) = spend.pay(outcome, wall) else { return };
+    lookup.meters.spent(spent.today, spent.this_month);
+    if let Some(span) = spend.closed_for(wall) {
+        for index in 0..lookup.members.len() {
+            hold_member(lookup, index, Outcome::QuotaExhausted, span, "the budget under [cost] is spent");
+        }
+    }
 }
 
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
@@ -97,7 +144,7 @@ fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgem
         Ok(judgement) if judgement.outcome.is_answer() => Some(false),
         Ok(judgement) if judgement.outcome.is_failure() => Some(true),
         Ok(judgement) => {
-            hold(lookup, index, judgement, now);
+            hold(lookup, index, judgement);
             // A vendor that asks for patience is alive, which is all that a probe wants to know.
             pass.is_probe().then_some(false)
         }
@@ -108,18 +155,22 @@ fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgem
     }
 }
 
-fn hold(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant) {
-    let (member, policy): (&Member, &UpstreamPolicy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
-    if !judgement.outcome.is_hold() {
-        return;
+fn hold(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement) {
+    if judgement.outcome.is_hold() {
+        let span = judgement.hold.unwrap_or(lookup.policy.upstreams[index].hold);
+        hold_member(lookup, index, judgement.outcome, span, &judgement.rule);
     }
-    let span = judgement.hold.unwrap_or(policy.hold);
-    let Some(hold) = member.health.hold_for(now, judgement.outcome, span) else { return };
+}
+
+/// Leaves an upstream alone, and tells.
+fn hold_member(lookup: &Arc<Lookup>, index: usize, outcome: Outcome, span: Duration, why: &str) {
+    let member = &lookup.members[index];
+    let Some(hold) = member.health.hold_for(now(), outcome, span) else { return };
     lookup.events.raise(Event {
         lookup: Some(Arc::clone(&lookup.policy.name)),
         upstream: Some(Arc::clone(&member.name)),
-        to: judgement.outcome.as_str(),
-        ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({})", judgement.rule))
+        to: outcome.as_str(),
+        ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({why})"))
     });
     lookup.reassess();
     probe::wake_after_hold(lookup, hold.until);

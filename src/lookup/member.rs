@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::answer::{Outcome, Record};
 use crate::deadline::now;
-use crate::health::UpstreamHealth;
+use crate::health::{Latencies, UpstreamHealth};
 use crate::policy::{BreakerRules, Question, UpstreamPolicy};
 use crate::upstream::{Failure, Upstream};
 
@@ -23,6 +23,8 @@ pub struct Member {
     pub health: Arc<UpstreamHealth>,
     /// The question it was asked last: what a probe asks, since only a real question proves anything.
     last: Mutex<Option<Question>>,
+    /// How fast it has answered lately.
+    latencies: Mutex<Latencies>,
     /// True while a prober looks after it.
     watched: AtomicBool,
 }
@@ -38,6 +40,8 @@ pub struct Given {
     pub ttl: Option<Duration>,
     /// Who gave it.
     pub from: Arc<str>,
+    /// Whether the next upstream is asked all the same, where a rule says so.
+    pub next: Option<bool>,
 }
 
 impl Member {
@@ -51,8 +55,19 @@ impl Member {
             upstream: Upstream::build(policy)?,
             health: UpstreamHealth::new(breaker, policy.concurrency, policy.rate, now()),
             last: Mutex::new(None),
+            latencies: Mutex::default(),
             watched: AtomicBool::new(false),
         })
+    }
+
+    /// Remembers how long an answer took.
+    pub(super) fn took(&self, took: Duration) {
+        self.latencies.lock().note(took);
+    }
+
+    /// The time within which nearly all of its answers have come lately, once there are enough of them.
+    pub fn p95(&self) -> Option<Duration> {
+        self.latencies.lock().p95()
     }
 
     /// Remembers what is being asked.

@@ -6,7 +6,8 @@
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
 //!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
-//! flight  ask the upstreams (`race`), keep the answer, land: even when every caller has left
+//! flight  ask the upstreams (`race`), put their answers together (`gather`), ask what depends on them (`follow`),
+//!         keep the answer, land: even when every caller has left
 //! second rank   the stale record, else the policy's fallback record, else an empty answer that says why
 //! ```
 //!
@@ -16,12 +17,14 @@
 
 mod attempt;
 pub mod flight;
+mod follow;
+mod gather;
 mod member;
 mod probe;
 mod race;
 mod registry;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::answer::{Answer, Outcome, Source};
@@ -29,11 +32,13 @@ use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::Events;
-use crate::health::Verdict;
+use crate::health::{Allowance, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
+use arc_swap::ArcSwap;
 use flight::{Boarding, Flights, Pilot};
+use parking_lot::Mutex;
 
 pub use member::Member;
 pub use registry::Lookups;
@@ -50,6 +55,12 @@ pub struct Lookup {
     /// The flag.
     pub verdict: Verdict,
     flights: Arc<Flights>,
+    /// The extra requests that hedging may make.
+    allowance: Mutex<Allowance>,
+    /// The purse, where dips cost something.
+    spend: Option<Spend>,
+    /// All lookups, for dependent steps.
+    peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
     meters: Meters,
     events: Arc<Events>,
 }
@@ -71,6 +82,14 @@ impl Lookup {
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
+        if self.policy.chain.then.is_empty() {
+            return self.fetch(question, deadline).await;
+        }
+        let answer = self.fetch(question.clone(), deadline).await;
+        self.followed(&question, answer, deadline).await
+    }
+
+    async fn fetch(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
@@ -171,7 +190,7 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(async move { pilot.land(race::race(&lookup, question).await) });
+        tokio::spawn(race::race(lookup, question, pilot));
     }
 
     /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
@@ -186,6 +205,9 @@ impl Lookup {
 
     /// Whether any upstream may be asked now; if not, the empty answer that says why and when again.
     fn anybody_to_ask(&self) -> Result<(), Answer> {
+        if self.policy.chain.emergency {
+            return Ok(());
+        }
         let now = now();
         let mut why: Option<Answer> = None;
         for member in &self.members {
@@ -198,6 +220,11 @@ impl Lookup {
         }
         // A checked policy has at least one upstream.
         why.map_or(Ok(()), Err)
+    }
+
+    /// The lookup of this name.
+    fn peer(&self, name: &str) -> Option<Arc<Self>> {
+        self.peers.upgrade()?.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
     }
 
     /// Keeps an upstream's answer and makes the callers' answer of it.

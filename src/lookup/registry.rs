@@ -1,13 +1,15 @@
 //! All lookups of the process, swapped whole on reload.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
+use crate::deadline::{now, wall_clock};
 use crate::events::Events;
-use crate::health::Verdict;
+use crate::health::{Allowance, Spend, Verdict};
 use crate::lookup::flight::Flights;
 use crate::lookup::{Lookup, Member};
 use crate::policy::Policy;
@@ -17,7 +19,7 @@ use crate::upstream::Failure;
 /// All lookups, by name.
 #[derive(Debug, Default)]
 pub struct Lookups {
-    current: ArcSwap<Vec<Arc<Lookup>>>,
+    current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
 }
 
 /// An upstream that could not be built.
@@ -67,7 +69,7 @@ impl Lookups {
             let old = before.iter().find(|lookup| lookup.policy.name == policy.name);
             after.push(match old {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
-                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events))?),
+                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events), Arc::downgrade(&self.current))?),
             });
         }
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
@@ -77,7 +79,12 @@ impl Lookups {
 }
 
 impl Lookup {
-    fn build(policy: Policy, old: Option<&Arc<Self>>, events: Arc<Events>) -> Result<Self, CannotBuild> {
+    fn build(
+        policy: Policy,
+        old: Option<&Arc<Self>>,
+        events: Arc<Events>,
+        peers: Weak<ArcSwap<Vec<Arc<Self>>>>,
+    ) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
             Member::build(upstream, policy.breaker).map_err(|why| CannotBuild {
                 lookup: policy.name.to_string(),
@@ -103,6 +110,18 @@ impl Lookup {
             verdict.lay(old.verdict.hand());
         }
         meters.health.set(f64::from(u8::from(verdict.is_up())));
-        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, events })
+        let before = old.and_then(|old| old.spend.as_ref());
+        let spend = policy.chain.cost.clone().map(|cost| Spend::new(cost, before));
+        // What was spent before a reload is spent still.
+        if let Some(span) = spend.as_ref().and_then(|spend| spend.closed_for(wall_clock())) {
+            for member in &members {
+                member.health.hold_for(now(), Outcome::QuotaExhausted, span);
+            }
+        }
+        members.iter().for_each(|member| member.upstream.prepare());
+        let allowance = Mutex::new(Allowance::new(policy.chain.hedge.max));
+        let policy = Arc::new(policy);
+        let flights = Flights::new();
+        Ok(Self { policy, local, members, verdict, flights, allowance, spend, peers, meters, events })
     }
 }

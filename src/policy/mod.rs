@@ -9,6 +9,7 @@
 //! question and brings back a [`Reading`]; [`UpstreamPolicy::judge`] makes a [`Judgement`] of it.
 
 pub mod ambient;
+pub mod chain;
 pub mod check;
 pub mod decode;
 pub mod expr;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use crate::answer::Outcome;
 
 pub use ambient::{Ambient, Vars};
+pub use chain::{Also, Chain, Cost, Then};
 pub use decode::{Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
@@ -67,6 +69,8 @@ pub struct Policy {
     pub field_order: Vec<String>,
     /// Who can answer, in order of preference. Never empty.
     pub upstreams: Vec<UpstreamPolicy>,
+    /// How several answers make one, and what they cost.
+    pub chain: Chain,
     /// Equal for two policies whose answers may share a cache: kind, inputs, requests, rules and fields.
     pub shape: u64,
     /// Equal for two policies that are the same in everything, secrets' values included.
@@ -196,6 +200,8 @@ pub struct UpstreamPolicy {
     pub fields: Vec<(String, Expr)>,
     /// The fields without which a record is `partial`... none, unless the policy names them.
     pub required: Vec<String>,
+    /// What its answers tell other lookups.
+    pub also: Vec<Also>,
     /// How long a hold lasts that the vendor set no time for.
     pub hold: Duration,
 }

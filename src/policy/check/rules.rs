@@ -23,6 +23,7 @@ impl Check<'_> {
         let outcome = self.faults.value(file.outcome);
         let hold = self.faults.value(file.hold);
         let ttl = self.faults.value(file.ttl);
+        let next = self.faults.value(file.next).map(Spanned::into_inner);
         let when = self.required(when, &table, "when", has_when, "add the test, such as `when = \"status == 404\"`");
         let mend = "add what it means, such as `outcome = \"not_found\"`";
         let outcome = self.required(outcome, &table, "outcome", has_outcome, mend);
@@ -37,7 +38,13 @@ impl Check<'_> {
             let what = format!("`hold` means nothing for `{outcome}`: the upstream answered");
             self.faults.at(&hold.span(), what, "take it out, or write `ttl` for how long the answer is kept");
         }
-        Some(Rule { when: when?, outcome, hold: hold.map(Spanned::into_inner), ttl: ttl.map(Spanned::into_inner) })
+        Some(Rule {
+            when: when?,
+            outcome,
+            hold: hold.map(Spanned::into_inner),
+            ttl: ttl.map(Spanned::into_inner),
+            next,
+        })
     }
 
     /// What is kept, in order.

@@ -74,6 +74,7 @@ impl Check<'_> {
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
+        let also = self.also(std::mem::take(&mut file.also), &names);
 
         let timeout = file.timeout.take().unwrap_or_default();
         let connect = self.within_background(timeout.connect, around.budget, "connect");
@@ -105,6 +106,7 @@ impl Check<'_> {
             rules,
             fields,
             required,
+            also,
             hold,
         })
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
+use super::chain::AlsoFile;
 use super::words::{
     AlgorithmWord, AuthWord, ClientAuthWord, EncodingWord, FormatWord, RedirectsWord, RuleOutcome, TlsWord,
     TransportWord,
@@ -34,6 +35,9 @@ pub(crate) struct UpstreamFile {
     #[serde(default)]
     pub rule: Vec<Spanned<RuleFile>>,
     pub fields: Option<Spanned<Named>>,
+    /// Other lookups' records that this one's answers hold.
+    #[serde(default)]
+    pub also: Vec<Spanned<AlsoFile>>,
 
     // HTTP
     /// GET, or POST where there is a body.
@@ -193,4 +197,6 @@ pub(crate) struct RuleFile {
     pub outcome: Field<RuleOutcome>,
     pub hold: Field<Duration>,
     pub ttl: Field<Duration>,
+    /// Whether the next upstream is asked on this outcome; by default on all but answers.
+    pub next: Field<bool>,
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::answer::{Outcome, Record};
 use crate::deadline::wall_clock;
 use crate::policy::kind::Kind;
-use crate::policy::{Expr, FallbackValue, Policy, Question, Reading, UpstreamPolicy};
+use crate::policy::{Also, Expr, FallbackValue, Policy, Question, Reading, UpstreamPolicy};
 
 use super::expr::Scope;
 
@@ -26,6 +26,9 @@ const QUOTA_HOLD: Duration = Duration::from_secs(600);
 
 /// How long a vendor is left alone that refuses our credentials.
 const AUTH_HOLD: Duration = Duration::from_secs(60);
+
+/// How long a vendor is left alone for which there is no token: whoever gives them is asked again by then.
+const TOKEN_HOLD: Duration = Duration::from_secs(5);
 
 /// One rule: the first whose test holds decides.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct Rule {
     pub hold: Option<Duration>,
     /// How long the answer lives, instead of the policy's time for this outcome.
     pub ttl: Option<Duration>,
+    /// Whether the next upstream is asked; by default where the outcome is no answer.
+    pub next: Option<bool>,
 }
 
 /// What an upstream's answer means.
@@ -51,6 +56,8 @@ pub struct Judgement {
     pub ttl: Option<Duration>,
     /// How long the upstream is to be left alone.
     pub hold: Option<Duration>,
+    /// Whether the next upstream is asked, where the rule says so.
+    pub next: Option<bool>,
     /// Which rule fired: `rule 2`, or `built in: 404`.
     pub rule: String,
     /// What went wrong, for logs and `try`; never a secret.
@@ -70,6 +77,17 @@ impl UpstreamPolicy {
         judgement
     }
 
+    /// What an answer says about another lookup's record, of this kind; `None` where it says nothing.
+    pub fn tells(&self, also: &Also, kind: Kind, question: &Question, reading: &Reading) -> Option<Record> {
+        match record::of_fields(kind, &also.fields, &Scope::of_reading(question, reading)) {
+            Ok(fields) => (!fields.is_empty()).then(|| Record::from_map(&fields)),
+            Err(why) => {
+                tracing::debug!(upstream = &*self.name, lookup = &*also.lookup, why, "nothing is told");
+                None
+            }
+        }
+    }
+
     fn first_rule(&self, scope: &Scope) -> Option<Judgement> {
         let holds = |rule: &Rule| match rule.when.is_true(scope) {
             Ok(holds) => holds,
@@ -82,6 +100,7 @@ impl UpstreamPolicy {
         Some(Judgement {
             ttl: rule.ttl,
             hold: rule.hold,
+            next: rule.next,
             ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
         })
     }
@@ -130,7 +149,13 @@ impl UpstreamPolicy {
 
 impl Judgement {
     fn new(outcome: Outcome, rule: String) -> Self {
-        Self { outcome, record: None, ttl: None, hold: None, rule, detail: None }
+        Self { outcome, record: None, ttl: None, hold: None, next: None, rule, detail: None }
+    }
+
+    /// Our credentials were refused before the question could be asked.
+    pub fn no_credentials(detail: &str) -> Self {
+        let judgement = Self::new(Outcome::AuthError, "built in: no token".to_owned());
+        Self { hold: Some(TOKEN_HOLD), detail: Some(detail.to_owned()), ..judgement }
     }
 }
 

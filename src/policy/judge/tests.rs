@@ -34,10 +34,11 @@ fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolic
         format: Format::Json,
         rules: rules
             .iter()
-            .map(|(when, outcome)| Rule { when: expr(when), outcome: *outcome, hold: None, ttl: None })
+            .map(|(when, outcome)| Rule { when: expr(when), outcome: *outcome, hold: None, ttl: None, next: None })
             .collect(),
         fields: fields.iter().map(|(name, source)| ((*name).to_owned(), expr(source))).collect(),
         required: vec![],
+        also: vec![],
         hold: Duration::from_secs(5),
     }
 }
@@ -257,6 +258,7 @@ fn policy(applies_when: Option<&str>, fallback: Vec<(String, FallbackValue)>) ->
         text_field: "lrn".to_owned(),
         field_order: vec![],
         upstreams: vec![],
+        chain: crate::policy::Chain::default(),
         shape: 0,
         fingerprint: 0,
     }
