@@ -73,6 +73,8 @@ struct Race<'a> {
     cut: Deadline,
     turns: std::ops::Range<usize>,
     next_turn: Instant,
+    /// Set while `next_turn` is a hedge's: when the next one is asked if no extra request is allowed.
+    without_hedge: Option<Instant>,
     running: FuturesUnordered<BoxFuture<'static, (usize, Ended)>>,
     gathering: Gathering<'a>,
     failed: Failed,
@@ -94,6 +96,7 @@ impl<'a> Race<'a> {
             cut,
             turns: 0..lookup.members.len(),
             next_turn: began,
+            without_hedge: None,
             running: FuturesUnordered::new(),
             gathering: Gathering::new(&lookup.policy),
             failed: Failed::default(),
@@ -114,12 +117,12 @@ impl<'a> Race<'a> {
             match ended {
                 Some((index, Ok(given))) => {
                     self.gathering.given(index, given);
-                    self.next_turn = now();
+                    self.hand_over();
                 }
                 Some((index, Err(fell))) => {
                     self.failed.ended(fell.outcome);
                     self.gathering.failed(index, fell.next);
-                    self.next_turn = now();
+                    self.hand_over();
                 }
                 None if self.turns.is_empty() => return,
                 None => {}
@@ -127,9 +130,21 @@ impl<'a> Race<'a> {
         }
     }
 
+    /// The next one's turn is now, and that is no hedge.
+    fn hand_over(&mut self) {
+        (self.next_turn, self.without_hedge) = (now(), None);
+    }
+
     /// Asks whoever's turn it is.
     fn start_due(&mut self) {
         while self.running.is_empty() || now() >= self.next_turn {
+            if let Some(later) =
+                self.without_hedge.take().filter(|_| !self.running.is_empty() && !self.turns.is_empty())
+                && !self.lookup.allowance.lock().take()
+            {
+                self.next_turn = later;
+                continue;
+            }
             let Some(index) = self.turns.next() else { return };
             if !self.gathering.wants(index) {
                 continue;
@@ -137,10 +152,12 @@ impl<'a> Race<'a> {
             let emergency = self.lookup.policy.chain.emergency;
             match self.lookup.members[index].health.pass_or(now(), emergency) {
                 Ok(pass) => {
-                    let (head_start, hedged) = self.head_start(index);
-                    self.next_turn = now() + head_start;
-                    let last = self.turns.is_empty() || hedged;
-                    let overdue = if last { self.call } else { Deadline::at(self.next_turn).earlier(self.call) };
+                    let share = now() + self.share();
+                    let hedge = self.hedge_after(index).map(|after| now() + after);
+                    self.next_turn = hedge.unwrap_or(share);
+                    self.without_hedge = hedge.map(|_| share);
+                    let last = self.turns.is_empty() || hedge.is_some();
+                    let overdue = if last { self.call } else { Deadline::at(share).earlier(self.call) };
                     let times = Times { overdue, cut: self.cut };
                     let (lookup, question) = (Arc::clone(self.lookup), Arc::clone(self.question));
                     let attempt = async move { (index, attempt(lookup, index, question, pass, times).await) };
@@ -154,20 +171,19 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// How long this upstream is alone before the next one is asked as well, and whether that is a hedge. A hedge
-    /// that the allowance has no room for waits as long as a failover would.
-    fn head_start(&self, index: usize) -> (Duration, bool) {
-        let call = self.lookup.policy.budget.call;
-        if let Order::Hedge { after } = self.lookup.policy.budget.order
-            && !self.turns.is_empty()
-            && self.lookup.allowance.lock().take()
-        {
-            let measured = self.lookup.policy.chain.hedge.p95.then(|| self.lookup.members[index].p95()).flatten();
-            return (measured.map_or(after, |p95| p95.min(call * 4 / 5)), true);
-        }
+    /// How long after this upstream the next one is asked as well, where dips are hedged.
+    fn hedge_after(&self, index: usize) -> Option<Duration> {
+        let Order::Hedge { after } = self.lookup.policy.budget.order else { return None };
+        let measured = self.lookup.policy.chain.hedge.p95.then(|| self.lookup.members[index].p95()).flatten();
+        let longest = self.lookup.policy.budget.call * 4 / 5;
+        Some(measured.map_or(after, |p95| p95.min(longest)))
+    }
+
+    /// An upstream's equal part of the callers' budget.
+    fn share(&self) -> Duration {
         let now = now();
         let usable = self.lookup.members.iter().filter(|member| member.health.may_ask(now).is_ok()).count();
-        (call / u32::try_from(usable.max(1)).unwrap_or(u32::MAX), false)
+        self.lookup.policy.budget.call / u32::try_from(usable.max(1)).unwrap_or(u32::MAX)
     }
 }
 
