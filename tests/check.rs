@@ -438,7 +438,7 @@ fn requests_that_cannot_be() {
         ),
         (
             "auth = { type = \"hmac\", secret = \"env:PATH\", string = \"{{ body }}\", headers = { X = \"1\" } }",
-            "10:80: no header carries the signature; write `headers = { X-Sign = \"{{ signature }}\", X-Time = \"{{ timestamp }}\" }`",
+            "10:79: no header carries the signature; write `headers = { X-Sign = \"{{ signature }}\", X-Time = \"{{ timestamp }}\" }`",
         ),
         (
             "auth = { type = \"bearer\", token = \"env:PATH\", scope = \"x\" }",
@@ -473,7 +473,7 @@ fn chains_that_cannot_be() {
         ),
         (
             "[cost]\nper = { fuond = 1 }",
-            "18:7: `fuond` is no outcome of a dip; did you mean `found`? there are found, partial, not_found, invalid_number, vendor_error, timeout and more",
+            "18:9: `fuond` is no outcome of a dip; did you mean `found`? there are found, partial, not_found, invalid_number, vendor_error, timeout and more",
         ),
         (
             "[budget]\norder = \"hedge\"\n[cost]\nper = { found = 1 }",

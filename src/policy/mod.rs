@@ -217,6 +217,7 @@ pub struct Rate {
 
 /// How an upstream is spoken to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one an upstream, made once and never moved on a dip's way")]
 pub enum TransportPolicy {
     /// A REST vendor.
     Http(HttpPolicy),

@@ -37,12 +37,15 @@ pub(crate) struct AlsoFile {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct CostFile {
     /// Outcome = price.
-    pub per: Option<Spanned<IndexMap<Spanned<String>, Spanned<Written<f64>>>>>,
+    pub per: Option<Spanned<PricesFile>>,
     pub per_day: Field<f64>,
     pub per_month: Field<f64>,
     pub dips_per_day: Field<u64>,
     pub dips_per_month: Field<u64>,
 }
+
+/// `per = { found = 0.004 }`
+pub(crate) type PricesFile = IndexMap<Spanned<String>, Spanned<Written<f64>>>;
 
 /// `[merge]`: field = upstreams, best first.
 pub(crate) type MergeFile = IndexMap<Spanned<String>, Spanned<List<String>>>;
