@@ -442,7 +442,7 @@ fn requests_that_cannot_be() {
         ),
         (
             "auth = { type = \"bearer\", token = \"env:PATH\", scope = \"x\" }",
-            "10:54: `scope` means nothing for `type = \"bearer\"`; write `auth = { type = \"bearer\", token = \"env:NAME\" }`",
+            "10:55: `scope` means nothing for `type = \"bearer\"`; write `auth = { type = \"bearer\", token = \"env:NAME\" }`",
         ),
         (
             "tls = { cert = \"/nowhere/c.pem\" }",
@@ -487,7 +487,7 @@ fn chains_that_cannot_be() {
     assert_eq!(
         told,
         [
-            "lrn.toml:21:9: `stale` means nothing for `class = \"emergency\"`: nothing old and no \"no\" is served; take it out, or write \"0\""
+            "lrn.toml:19:9: `stale` means nothing for `class = \"emergency\"`: nothing old and no \"no\" is served; take it out, or write \"0\""
         ]
     );
 }
