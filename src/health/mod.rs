@@ -23,6 +23,6 @@ pub use allowance::Allowance;
 pub use breaker::{Breaker, Change, State};
 pub use hold::Hold;
 pub use latency::Latencies;
-pub use pass::{Pass, Refused, Seat, UpstreamHealth};
+pub use pass::{Held, Pass, Refused, Seat, UpstreamHealth};
 pub use spend::{Spend, Spent};
 pub use verdict::{Override, Verdict};

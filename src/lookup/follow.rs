@@ -13,6 +13,7 @@ use serde_json::Map;
 use crate::answer::{Answer, Outcome, Record};
 use crate::deadline::Deadline;
 use crate::lookup::Lookup;
+use crate::lookup::member::Given;
 use crate::policy::{Question, Reading, Scope, Then, UpstreamPolicy};
 
 /// What a step brought.
@@ -103,7 +104,8 @@ impl Lookup {
             let record = upstream.tells(also, other.policy.kind, question, reading);
             if let Some(record) = record.filter(|_| other.policy.applies(&asked)) {
                 let (outcome, from) = (Outcome::Found, Arc::clone(&upstream.name));
-                other.keep(&asked, super::member::Given { outcome, record: Some(record), ttl: None, from, next: None });
+                let given = Given { outcome, record: Some(record), ttl: None, from, keep: true, next: None };
+                other.keep(&asked, given, || false);
             }
         }
     }

@@ -102,7 +102,14 @@ impl<'a> Gathering<'a> {
         let required = self.policy.upstreams.iter().flat_map(|upstream| &upstream.required).any(|field| absent(field));
         let outcome = if late || required { Outcome::Partial } else { Outcome::Found };
         let ttl: Option<Duration> = self.all().filter_map(|(_, given)| given.ttl).min();
-        Given { outcome, record: Some(Record::from_map(&fields)), ttl, from: best.from.clone(), next: None }
+        Given {
+            outcome,
+            record: Some(Record::from_map(&fields)),
+            ttl,
+            from: best.from.clone(),
+            keep: best.keep,
+            next: None,
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = (usize, &Given)> {

@@ -1,7 +1,7 @@
 //! The pipeline: one dip from question to answer. Read this page first.
 //!
 //! ```text
-//! hit     the local cache knows it and it is fresh: answer, wait for nothing
+//! hit     the local cache knows it and it is fresh: answer, wait for nothing. Tables answer here, always
 //! miss    no policy for this key?             not_applicable
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
@@ -23,9 +23,14 @@ mod member;
 mod probe;
 mod race;
 mod registry;
+mod tables;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
@@ -36,9 +41,7 @@ use crate::health::{Allowance, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
-use arc_swap::ArcSwap;
 use flight::{Boarding, Flights, Pilot};
-use parking_lot::Mutex;
 
 pub use member::Member;
 pub use registry::Lookups;
@@ -54,6 +57,8 @@ pub struct Lookup {
     pub members: Vec<Member>,
     /// The flag.
     pub verdict: Verdict,
+    /// True when all upstreams are tables, which answer at once: no cache, no flight.
+    tables_only: bool,
     flights: Arc<Flights>,
     /// The extra requests that hedging may make.
     allowance: Mutex<Allowance>,
@@ -63,12 +68,19 @@ pub struct Lookup {
     peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
     meters: Meters,
     events: Arc<Events>,
+    /// Held by who looks at the upstreams to turn the flag.
+    turning: Mutex<()>,
+    /// True once another policy runs under this name.
+    retired: AtomicBool,
 }
 
 impl Lookup {
     /// The fresh answer from the local cache, if there is one. Waits for nothing.
     #[inline]
     pub fn hit(self: &Arc<Self>, question: &Question) -> Option<Answer> {
+        if self.tables_only {
+            return tables::answer(self, question);
+        }
         let tick = tick();
         let entry = self.local.get(&question.id, tick)?;
         if entry.freshness(tick) != Freshness::Fresh {
@@ -93,7 +105,12 @@ impl Lookup {
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
+        if self.tables_only {
+            return self.second_rank(&question, tables::no_answer());
+        }
         if let Err(refused) = self.anybody_to_ask() {
+            // The next probe asks this: the question that was asked last may be one that always fails.
+            self.members.iter().for_each(|member| member.wanted(&question));
             return self.second_rank(&question, refused);
         }
         if self.stale_comes_first(&question) {
@@ -193,6 +210,18 @@ impl Lookup {
         tokio::spawn(race::race(lookup, question, pilot));
     }
 
+    /// Forgets every entry. A dip that is under way asked before this, so its answer is not kept either.
+    pub fn flush(&self) {
+        self.flights.disown_all();
+        self.local.clear();
+    }
+
+    /// As [`Lookup::flush`], for this question alone. True if there was an entry.
+    pub fn forget(&self, question: &Question) -> bool {
+        self.flights.disown(&question.id);
+        self.local.forget(&question.id)
+    }
+
     /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
     /// which the policy renews behind the caller's back, or when every upstream's latest sample was a failure.
     fn stale_comes_first(&self, question: &Question) -> bool {
@@ -227,16 +256,23 @@ impl Lookup {
         self.peers.upgrade()?.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
     }
 
-    /// Keeps an upstream's answer and makes the callers' answer of it.
-    fn keep(&self, question: &Question, given: member::Given) -> Answer {
+    /// Keeps an upstream's answer, unless it is disowned, and makes the callers' answer of it.
+    fn keep(&self, question: &Question, given: member::Given, is_disowned: impl Fn() -> bool) -> Answer {
         let tick = tick();
-        let entry =
-            Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let seal =
+            || Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let entry = given.keep.then(seal).flatten();
         let source = Source::Upstream(given.from);
         match entry {
             Some(entry) => {
                 let answer = entry.answer(source, tick);
-                self.local.put(question.id.clone(), entry);
+                if !is_disowned() {
+                    self.local.put(question.id.clone(), entry);
+                    // A flush between look and put has not seen this entry.
+                    if is_disowned() {
+                        self.local.forget(&question.id);
+                    }
+                }
                 answer
             }
             None => Answer { record: given.record, ..Answer::empty(given.outcome, source) },

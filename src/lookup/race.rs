@@ -10,6 +10,7 @@
 //! if there is anything to land with. What is missing by then is still waited for, and kept.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -41,13 +42,15 @@ pub(super) async fn race(lookup: Arc<Lookup>, question: Question, pilot: Pilot) 
     race.run(Some(landing)).await;
     let Some(given) = race.gathering.result() else { return pilot.land(race.failed.answer()) };
     let (given, whole) = followed(&lookup, &question, given, landing).await;
-    pilot.land(lookup.keep(&question, given));
+    let disowned = pilot.disowned();
+    let answer = lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
+    pilot.land(answer);
 
     if !race.gathering.is_done() || !whole {
         race.run(None).await;
         if let Some(given) = race.gathering.result() {
             let (given, _) = followed(&lookup, &question, given, cut).await;
-            lookup.keep(&question, given);
+            lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
         }
     }
     // The losers' ends are samples too. Each is cut off by its own deadline.

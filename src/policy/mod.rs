@@ -19,9 +19,11 @@ pub mod filters;
 pub mod input;
 pub mod judge;
 pub mod kind;
+pub mod maps;
 pub mod number;
 pub mod request;
 pub mod secret;
+pub mod vault;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,7 +34,7 @@ use crate::answer::Outcome;
 
 pub use ambient::{Ambient, Vars};
 pub use chain::{Also, Chain, Cost, Then};
-pub use decode::{Format, Reading};
+pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
 pub use input::{BadInput, Declared, InputType, Inputs, Question};
@@ -41,6 +43,7 @@ pub use kind::Kind;
 pub use number::Country;
 pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
 pub use secret::Secret;
+pub use vault::Vault;
 
 /// One lookup, checked and compiled.
 #[derive(Debug)]
@@ -193,7 +196,7 @@ pub struct UpstreamPolicy {
     /// Our own token bucket.
     pub rate: Option<Rate>,
     /// How its body decodes.
-    pub format: Format,
+    pub decoding: Decoding,
     /// In order, the first match decides; a sane tail for the transport is built in behind them.
     pub rules: Vec<Rule>,
     /// What is kept of the answer, in order.
@@ -202,8 +205,19 @@ pub struct UpstreamPolicy {
     pub required: Vec<String>,
     /// What its answers tell other lookups.
     pub also: Vec<Also>,
-    /// How long a hold lasts that the vendor set no time for.
+    /// How long a hold lasts that the vendor set no time for; it doubles while the vendor goes on asking for it.
     pub hold: Duration,
+    /// The life that an answer may bring along.
+    pub ttl: TtlRules,
+}
+
+/// The life that an answer may bring along, within `[cache]`'s `min_ttl` and `max_ttl`.
+#[derive(Debug, Default)]
+pub struct TtlRules {
+    /// Gives seconds, a moment, or `NO-CACHE` or `NO-EXPIRATION` (RFC 5222).
+    pub from: Option<Expr>,
+    /// Whether `Cache-Control` and `Expires` are obeyed.
+    pub cache_control: bool,
 }
 
 /// Requests a second that we allow ourselves.
@@ -225,6 +239,8 @@ pub enum TransportPolicy {
     Dns(DnsPolicy),
     /// A database.
     Sql(SqlPolicy),
+    /// A whole result or file, held in memory.
+    Table(TablePolicy),
 }
 
 /// A request to a REST vendor.
@@ -368,4 +384,76 @@ pub struct SqlPolicy {
     pub pool: u32,
     /// The most rows read.
     pub max_rows: usize,
+}
+
+/// A whole result or file, held in memory and asked there.
+#[derive(Debug)]
+pub struct TablePolicy {
+    /// Where its rows are.
+    pub source: TableSource,
+    /// Which row a key means.
+    pub matching: TableMatch,
+    /// The columns of a row's key: several are joined with `-`; a range has its first and its last number.
+    pub key_columns: Vec<String>,
+    /// The keys that a question is looked up by, in order, the first that is there counts; empty: the question's own.
+    pub keys: Vec<Template>,
+    /// How often it is loaded again; `None`: when its file changes.
+    pub every: Option<Duration>,
+    /// How long one load may take.
+    pub load_timeout: Duration,
+    /// A load whose number of rows differs from the one before by more than this share of it is refused; 1 allows all.
+    pub max_change: f64,
+    /// A load of fewer rows is refused.
+    pub min_rows: usize,
+    /// A load of more rows is refused.
+    pub max_rows: usize,
+    /// Equal for two policies whose tables come from the same place and are asked in the same way.
+    pub origin: u64,
+    /// Equal for two policies whose tables hold the same.
+    pub content: u64,
+}
+
+/// Where a table's rows are.
+#[derive(Debug)]
+pub enum TableSource {
+    /// All rows of a statement without parameters.
+    Sql {
+        /// As [`SqlPolicy::database`].
+        database: Secret,
+        /// One read-only statement.
+        query: String,
+    },
+    /// A file of delimited lines; one whose name ends in `.gz` is unpacked.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What stands between two columns.
+        separator: u8,
+        /// Whether the first line names the columns.
+        header: bool,
+        /// The columns' names, where the file does not tell them or others are wanted; else empty.
+        columns: Vec<String>,
+    },
+}
+
+/// Which row of a table a key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableMatch {
+    /// The one with this key.
+    Exact,
+    /// The one with the longest key that the digits begin with.
+    LongestPrefix,
+    /// The narrowest one whose two keys the digits lie between.
+    Range,
+}
+
+impl TableMatch {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::LongestPrefix => "longest_prefix",
+            Self::Range => "range",
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::policy::Vars;
 use crate::written::Document;
 
 /// Keys of an upstream that change when and how fast it is asked, and not what its answer means.
-const NOT_SHAPE: [&str; 15] = [
+const NOT_SHAPE: [&str; 20] = [
     "concurrency",
     "rate",
     "timeout",
@@ -27,6 +27,11 @@ const NOT_SHAPE: [&str; 15] = [
     "source_address",
     "proxy",
     "user_agent",
+    "every",
+    "load_timeout",
+    "max_change",
+    "min_rows",
+    "max_rows",
 ];
 
 /// Tables whose order is the operator's word.
@@ -35,7 +40,7 @@ const ORDERED: [&str; 5] = ["fields", "input", "record", "query", "form"];
 /// Equal for two policies whose answers may share a cache.
 pub(super) fn shape(document: &Document<'_>, vars: &Vars) -> u64 {
     let mut digest = Fnv::new();
-    for part in ["kind", "input", "upstream", "merge", "then"] {
+    for part in ["kind", "input", "maps", "upstream", "merge", "then"] {
         if let Some(value) = document.root().get(part) {
             digest.text(part);
             digest.value(value.get_ref(), part, &NOT_SHAPE);

@@ -40,7 +40,7 @@ impl Check<'_> {
         }))
     }
 
-    fn statement_text(&mut self, query: Spanned<Node>) -> Option<Spanned<String>> {
+    pub(super) fn statement_text(&mut self, query: Spanned<Node>) -> Option<Spanned<String>> {
         let span = query.span();
         if let Node::Text(text) = query.into_inner() {
             return Some(Spanned::new(span, text));
@@ -50,13 +50,13 @@ impl Check<'_> {
         None
     }
 
-    fn database(&mut self, reference: &Spanned<String>) -> Option<Secret> {
+    pub(super) fn database(&mut self, reference: &Spanned<String>) -> Option<Secret> {
         if has_no_password(reference.get_ref()) {
             return Some(Secret::open(reference.get_ref()));
         }
         let secret = self.secret(reference)?;
         let scheme = secret.expose().split(':').next().unwrap_or_default().to_owned();
-        if !SCHEMES.contains(&scheme.as_str()) {
+        if !secret.expose().is_empty() && !SCHEMES.contains(&scheme.as_str()) {
             // The value may be a secret whatever is wrong with it, so it is not shown.
             let what = format!("what `{}` refers to is no database URL", reference.get_ref());
             let mend = "it must start with postgres://, mysql://, mariadb:// or sqlite:";
@@ -100,6 +100,17 @@ impl Check<'_> {
             }
         }
         parameters
+    }
+
+    /// A statement whose whole result is wanted: it takes no parameters, since nobody has asked yet.
+    pub(super) fn whole_statement(&mut self, query: &Spanned<String>) {
+        let scan = scan(query.get_ref());
+        self.statement(query, &scan);
+        if let Some((name, at)) = scan.parameters.first() {
+            let what = format!("`:{name}` has no value when a table is loaded: nobody has asked yet");
+            let mend = "select all rows; `key_column` and `keys` say how one is found among them";
+            self.faults.within(&query.span(), *at, what, mend);
+        }
     }
 
     fn unknown_parameter(&mut self, query: &Span, name: &str, at: usize, names: &[&str]) {

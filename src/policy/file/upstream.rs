@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::chain::AlsoFile;
 use super::words::{
-    AlgorithmWord, AuthWord, ClientAuthWord, EncodingWord, FormatWord, RedirectsWord, RuleOutcome, TlsWord,
-    TransportWord,
+    AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RedirectsWord, RuleOutcome,
+    Separator, TlsWord, TransportWord,
 };
-use crate::policy::{DnsRecord, HttpMethod};
-use crate::written::{Bytes, Field, Lines, Node, Written};
+use crate::policy::{DnsRecord, HttpMethod, TableMatch};
+use crate::written::{Bytes, Field, Lines, Node, Ratio, Written};
 
 /// Names and values, in the order in which they are written.
 pub(crate) type Named = IndexMap<Spanned<String>, Spanned<Written<String>>>;
@@ -38,6 +38,7 @@ pub(crate) struct UpstreamFile {
     /// Other lookups' records that this one's answers hold.
     #[serde(default)]
     pub also: Vec<Spanned<AlsoFile>>,
+    pub ttl: Option<TtlFile>,
 
     // HTTP
     /// GET, or POST where there is a body.
@@ -80,6 +81,15 @@ pub(crate) struct UpstreamFile {
     pub tls: Option<Spanned<TlsFile>>,
     /// json for HTTP, none for the others.
     pub format: Field<FormatWord>,
+    /// The format of an answer whose status is not 2xx, where it differs.
+    pub error_format: Field<FormatWord>,
+    /// As the vendor's header says, else UTF-8.
+    pub charset: Field<CharsetName>,
+    /// `;` for delimited, `&` for kv, `,` for csv and a tab for tsv. Of a table's file: a tab for `.tsv`, else a comma.
+    pub separator: Field<Separator>,
+    /// The names of the values of delimited; of csv and tsv, where the first row has none. Of a table's file: where
+    /// it has no header, or in place of it.
+    pub columns: Lines<String>,
     /// 64KiB.
     pub max_body: Field<Bytes>,
     /// A PEM file, looked up beside the policy.
@@ -107,8 +117,29 @@ pub(crate) struct UpstreamFile {
     pub parameters: Option<Spanned<Named>>,
     /// 8.
     pub pool: Field<u32>,
-    /// 100.
+    /// 100; of a table 20 000 000.
     pub max_rows: Field<u32>,
+
+    // Table: `database` and `query` as above, or a file
+    /// A CSV or TSV file, looked up beside the policy; `.gz` is unpacked.
+    pub file: Field<String>,
+    /// true.
+    pub header: Field<bool>,
+    /// exact.
+    #[serde(rename = "match")]
+    pub matching: Field<TableMatch>,
+    /// The column that a row is found by; several are joined with `-`, of a range the first and the last number.
+    pub key_column: Lines<String>,
+    /// Templates of the keys that a question is looked up by, in order; the key itself.
+    pub keys: Lines<String>,
+    /// 15m from a database; a file is loaded when it changes.
+    pub every: Field<Duration>,
+    /// 10m.
+    pub load_timeout: Field<Duration>,
+    /// 0.2.
+    pub max_change: Field<Ratio>,
+    /// 1.
+    pub min_rows: Field<u32>,
 }
 
 /// `rate = { per_second = 500, burst = 50 }`
@@ -199,4 +230,24 @@ pub(crate) struct RuleFile {
     pub ttl: Field<Duration>,
     /// Whether the next upstream is asked on this outcome; by default on all but answers.
     pub next: Field<bool>,
+    /// An expression: seconds or a moment that the vendor gives.
+    pub hold_from: Field<String>,
+    /// An expression: the vendor's own words on what went wrong.
+    pub detail: Field<String>,
+    /// false.
+    pub alert: Field<bool>,
+    /// true.
+    pub cacheable: Field<bool>,
+    /// true.
+    pub breaker: Field<bool>,
+}
+
+/// `[upstream.ttl]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { from = \"body.expires\" }")]
+pub(crate) struct TtlFile {
+    /// An expression: seconds, a moment, or `NO-CACHE` or `NO-EXPIRATION`.
+    pub from: Field<String>,
+    /// false.
+    pub cache_control: Field<bool>,
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::deadline::{Deadline, Instant, now};
-use crate::policy::{Auth, Format, HttpPolicy, Question, Reading, Secret, UpstreamPolicy};
+use crate::policy::{Auth, Decoding, HttpPolicy, Question, Reading, Secret, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 use bases::Bases;
 use token::TokenSource;
@@ -56,7 +56,7 @@ pub struct HttpUpstream {
     read_anew: Mutex<Option<Instant>>,
     total_timeout: Option<Duration>,
     max_body: usize,
-    format: Format,
+    decoding: Decoding,
     server_name: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl HttpUpstream {
             read_anew: Mutex::new(None),
             total_timeout: policy.total_timeout,
             max_body: http.max_body,
-            format: policy.format,
+            decoding: policy.decoding.clone(),
             server_name: http.wire.tls.server_name.clone(),
         })
     }
@@ -97,7 +97,7 @@ impl HttpUpstream {
     pub async fn ask(&self, http: &HttpPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
         let asked = tries::ask(self, http, question, self.within(deadline)).await;
         let answer = asked.map_err(|failure| self.hidden(failure))?;
-        Ok(answer.into_reading(self.format))
+        Ok(answer.into_reading(&self.decoding))
     }
 
     /// Sends a rendered request once and reads what comes.
@@ -107,7 +107,7 @@ impl HttpUpstream {
     /// `TooLarge` past a bound.
     pub async fn fetch(&self, request: &Request, deadline: Deadline) -> Result<Answer, Failure> {
         let request = self.prepared(request)?;
-        let wanted = if self.format == Format::None { 0 } else { self.max_body };
+        let wanted = if self.decoding.wants_no_body() { 0 } else { self.max_body };
         match self.within(deadline).limit(answer::read(self.client.execute(request), wanted)).await {
             Some(result) => result,
             None => Err(Failure::new(FailureKind::Timeout, "no whole answer by the deadline")),
