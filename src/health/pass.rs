@@ -109,6 +109,14 @@ impl UpstreamHealth {
         Ok(self.make_pass(now, false))
     }
 
+    /// As [`UpstreamHealth::pass`]; where `regardless`, whatever breaker, hold and bucket say.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn pass_or(self: &Arc<Self>, now: Instant, regardless: bool) -> Result<Pass, Refused> {
+        if regardless { Ok(self.make_pass(now, false)) } else { self.pass(now) }
+    }
+
     /// Lets a probe through, once one is due. The hold and the bucket are for ordinary dips.
     pub fn probe(self: &Arc<Self>, now: Instant) -> (Option<Pass>, Option<Change>) {
         let (due, change) = self.breaker.lock().probe_due(now);

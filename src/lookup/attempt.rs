@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::answer::Outcome;
-use crate::deadline::{Deadline, Instant, now};
+use crate::deadline::{Deadline, Instant, now, wall_clock};
 use crate::events::{Event, EventType};
-use crate::health::{Change, Override, Pass, State};
+use crate::health::{Change, Held, Override, Pass, State};
 use crate::lookup::Lookup;
 use crate::lookup::member::Given;
 use crate::lookup::probe;
@@ -14,7 +14,22 @@ use crate::policy::{Judgement, Question};
 use crate::upstream::{Failure, FailureKind};
 
 /// How a try ended: with an answer, or with the outcome that it makes if nobody else answers.
-pub(super) type Ended = Result<Given, Outcome>;
+pub(super) type Ended = Result<Given, Fell>;
+
+/// A try without an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fell {
+    /// What it makes of the dip if nobody else answers.
+    pub outcome: Outcome,
+    /// Whether the next upstream is asked, where a rule says so.
+    pub next: Option<bool>,
+}
+
+impl From<Outcome> for Fell {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, next: None }
+    }
+}
 
 /// The times of one try.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +55,12 @@ pub(super) async fn attempt(
         _seat = member.health.seat(times.overdue.earlier(times.cut)).await;
         if _seat.is_none() {
             lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
-            return Err(Outcome::Overload);
+            return Err(Outcome::Overload.into());
         }
         // The breaker may have opened while this dip waited for its seat.
-        member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
+        if !lookup.policy.chain.emergency {
+            member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
+        }
         member.wanted(&question);
         // The wait was for our own limit: the upstream is given its whole time from here.
         times.overdue = Deadline::at(times.overdue.moment() + pass.seated(now()));
@@ -54,21 +71,25 @@ pub(super) async fn attempt(
         Err(failure) => failure.outcome(),
     };
     lookup.meters.upstreams[index].ended(judged, pass.took(now()));
+    if judged.is_answer() {
+        member.took(pass.took(now()));
+    }
     settle(&lookup, index, pass, &result);
+    pay(&lookup, judged);
     match result {
-        Ok(Judgement { outcome, record, ttl, keep, .. }) if outcome.is_answer() => {
-            Ok(Given { outcome, record, ttl, keep, from: Arc::clone(&member.name) })
+        Ok(Judgement { outcome, record, ttl, keep, next, .. }) if outcome.is_answer() => {
+            Ok(Given { outcome, record, ttl, keep, from: Arc::clone(&member.name), next })
         }
         Ok(judgement) => {
             let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
             let (rule, detail) = (judgement.rule, judgement.detail.unwrap_or_default());
             tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), rule, detail, "no answer");
-            Err(judged)
+            Err(Fell { outcome: judged, next: judgement.next })
         }
         Err(failure) => {
             let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
             tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), %failure, "no answer");
-            Err(judged)
+            Err(judged.into())
         }
     }
 }
@@ -94,7 +115,35 @@ async fn ask(
         }
     };
     let reading = answered.unwrap_or_else(|| Err(Failure::new(FailureKind::Timeout, "no answer in time")));
-    (pass, reading.map(|reading| policy.judge(lookup.policy.kind, question, &reading)))
+    let judged = match reading {
+        Ok(reading) => {
+            let judgement = policy.judge(lookup.policy.kind, question, &reading);
+            if judgement.outcome.has_record() {
+                lookup.tell(policy, question, &reading);
+            }
+            Ok(judgement)
+        }
+        // Nobody is sick and nothing was asked: the vendor is left alone as after a 401 of its own.
+        Err(failure) if failure.kind == FailureKind::Auth => Ok(Judgement::no_credentials(&failure.detail)),
+        Err(failure) => Err(failure),
+    };
+    (pass, judged)
+}
+
+/// Pays for a dip; with the last of the money every upstream is left alone until there is some again.
+fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
+    let Some(spend) = &lookup.spend else { return };
+    let wall = wall_clock();
+    let Some(spent) = spend.pay(outcome, wall) else { return };
+    lookup.meters.spent(spent.today, spent.this_month);
+    if let Some(span) = spend.closed_for(wall) {
+        for index in 0..lookup.members.len() {
+            let now = now();
+            if let Some(held) = lookup.members[index].health.hold_for(now, Outcome::QuotaExhausted, span) {
+                tell_of_hold(lookup, index, held, "the budget under [cost] is spent", now);
+            }
+        }
+    }
 }
 
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
@@ -120,7 +169,10 @@ fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgem
 fn hold(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant) {
     let member = &lookup.members[index];
     if judgement.outcome.is_answer() {
-        member.health.hold_is_over();
+        // A hold of ours, for want of money, ends with the day and not with an answer that was under way.
+        if lookup.spend.as_ref().is_none_or(|spend| spend.closed_for(wall_clock()).is_none()) {
+            member.health.hold_is_over();
+        }
         return;
     }
     let Some(span) = judgement.hold else { return };
@@ -128,14 +180,20 @@ fn hold(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant)
         true => member.health.hold_longer(now, judgement.outcome, span),
         false => member.health.hold_for(now, judgement.outcome, span),
     };
-    let Some(held) = held else { return };
+    if let Some(held) = held {
+        tell_of_hold(lookup, index, held, &why(judgement), now);
+    }
+}
+
+/// Tells that an upstream is left alone, and has somebody look when that is over.
+fn tell_of_hold(lookup: &Arc<Lookup>, index: usize, held: Held, why: &str, now: Instant) {
     if held.is_news && !lookup.is_retired() {
         let span = held.hold.until - now;
         lookup.events.raise(Event {
             lookup: Some(Arc::clone(&lookup.policy.name)),
-            upstream: Some(Arc::clone(&member.name)),
-            to: judgement.outcome.as_str(),
-            ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({})", why(judgement)))
+            upstream: Some(Arc::clone(&lookup.members[index].name)),
+            to: held.hold.outcome.as_str(),
+            ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({why})"))
         });
         probe::wake_after_hold(lookup, index);
     }

@@ -155,6 +155,11 @@ impl Pilot {
         self.landing.send_replace(Some(answer));
     }
 
+    /// The mark behind [`Pilot::is_disowned`], for what is still to be kept after the landing.
+    pub fn disowned(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.disowned)
+    }
+
     /// True when what it brings must not be kept.
     pub fn is_disowned(&self) -> bool {
         self.disowned.load(Ordering::Acquire)

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::answer::{Outcome, Record};
 use crate::deadline::{Instant, now};
-use crate::health::UpstreamHealth;
+use crate::health::{Latencies, UpstreamHealth};
 use crate::policy::{BreakerRules, Question, UpstreamPolicy};
 use crate::upstream::{Failure, Upstream};
 
@@ -23,6 +23,8 @@ pub struct Member {
     pub health: Arc<UpstreamHealth>,
     /// The question that somebody had for it last: what a probe asks, since only a real question proves anything.
     last: Mutex<Option<Question>>,
+    /// How fast it has answered lately.
+    latencies: Mutex<Latencies>,
     /// True while a prober looks after it.
     watched: AtomicBool,
     /// When a rule last raised an alert.
@@ -46,6 +48,8 @@ pub struct Given {
     pub keep: bool,
     /// Who gave it.
     pub from: Arc<str>,
+    /// Whether the next upstream is asked all the same, where a rule says so.
+    pub next: Option<bool>,
 }
 
 impl Member {
@@ -59,9 +63,20 @@ impl Member {
             upstream: Upstream::build_after(policy, before.map(|before| &before.upstream))?,
             health: UpstreamHealth::new(breaker, policy.concurrency, policy.rate, now()),
             last: Mutex::new(None),
+            latencies: Mutex::default(),
             watched: AtomicBool::new(false),
             alerted: Mutex::new(None),
         })
+    }
+
+    /// Remembers how long an answer took.
+    pub(super) fn took(&self, took: Duration) {
+        self.latencies.lock().note(took);
+    }
+
+    /// The time within which nearly all of its answers have come lately, once there are enough of them.
+    pub fn p95(&self) -> Option<Duration> {
+        self.latencies.lock().p95()
     }
 
     /// True when it may be asked now and can answer: a table without rows cannot.

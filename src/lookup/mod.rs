@@ -6,7 +6,8 @@
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
 //!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
-//! flight  ask the upstreams (`race`), keep the answer, land: even when every caller has left
+//! flight  ask the upstreams (`race`), put their answers together (`gather`), ask what depends on them (`follow`),
+//!         keep the answer, land: even when every caller has left
 //! second rank   the stale record, else the policy's fallback record, else an empty answer that says why
 //! ```
 //!
@@ -16,16 +17,19 @@
 
 mod attempt;
 pub mod flight;
+mod follow;
+mod gather;
 mod member;
 mod probe;
 mod race;
 mod registry;
 mod tables;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source};
@@ -33,7 +37,7 @@ use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::Events;
-use crate::health::Verdict;
+use crate::health::{Allowance, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
@@ -56,6 +60,12 @@ pub struct Lookup {
     /// True when all upstreams are tables, which answer at once: no cache, no flight.
     tables_only: bool,
     flights: Arc<Flights>,
+    /// The extra requests that hedging may make.
+    allowance: Mutex<Allowance>,
+    /// The purse, where dips cost something.
+    spend: Option<Spend>,
+    /// All lookups, for dependent steps.
+    peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
     meters: Meters,
     events: Arc<Events>,
     /// Held by who looks at the upstreams to turn the flag.
@@ -84,6 +94,14 @@ impl Lookup {
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
+        if self.policy.chain.then.is_empty() {
+            return self.fetch(question, deadline).await;
+        }
+        let answer = self.fetch(question.clone(), deadline).await;
+        self.followed(&question, answer, deadline).await
+    }
+
+    async fn fetch(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
@@ -189,13 +207,7 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(async move {
-            let answer = match race::race(&lookup, &question).await {
-                Ok(given) => lookup.keep(&question, given, || pilot.is_disowned()),
-                Err(why) => why,
-            };
-            pilot.land(answer);
-        });
+        tokio::spawn(race::race(lookup, question, pilot));
     }
 
     /// Forgets every entry. A dip that is under way asked before this, so its answer is not kept either.
@@ -222,6 +234,9 @@ impl Lookup {
 
     /// Whether any upstream may be asked now; if not, the empty answer that says why and when again.
     fn anybody_to_ask(&self) -> Result<(), Answer> {
+        if self.policy.chain.emergency {
+            return Ok(());
+        }
         let now = now();
         let mut why: Option<Answer> = None;
         for member in &self.members {
@@ -234,6 +249,11 @@ impl Lookup {
         }
         // A checked policy has at least one upstream.
         why.map_or(Ok(()), Err)
+    }
+
+    /// The lookup of this name.
+    fn peer(&self, name: &str) -> Option<Arc<Self>> {
+        self.peers.upgrade()?.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
     }
 
     /// Keeps an upstream's answer, unless it is disowned, and makes the callers' answer of it.

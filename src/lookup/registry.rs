@@ -1,7 +1,7 @@
 //! All lookups of the process, swapped whole on reload.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
 use crate::config::Bundle;
-use crate::deadline::now;
+use crate::deadline::{now, wall_clock};
 use crate::events::Events;
-use crate::health::{Override, Verdict};
+use crate::health::{Allowance, Override, Spend, Verdict};
 use crate::lookup::flight::{Flights, Room};
 use crate::lookup::{Lookup, Member, tables};
 use crate::policy::{CacheRules, Policy};
@@ -21,7 +21,7 @@ use crate::upstream::Failure;
 /// All lookups, by name.
 #[derive(Debug, Default)]
 pub struct Lookups {
-    current: ArcSwap<Vec<Arc<Lookup>>>,
+    current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
     bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
 }
@@ -88,7 +88,10 @@ impl Lookups {
             let old = before.iter().find(|lookup| lookup.policy.name == policy.name);
             after.push(match old {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
-                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events), Arc::clone(&self.room))?),
+                _ => {
+                    let (room, peers) = (Arc::clone(&self.room), Arc::downgrade(&self.current));
+                    Arc::new(Lookup::build(policy, old, Arc::clone(events), room, peers)?)
+                }
             });
         }
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
@@ -126,6 +129,7 @@ impl Lookup {
         old: Option<&Arc<Self>>,
         events: Arc<Events>,
         room: Arc<Room>,
+        peers: Weak<ArcSwap<Vec<Arc<Self>>>>,
     ) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
             let before = old.and_then(|old| old.members.iter().find(|member| member.name == upstream.name));
@@ -147,6 +151,16 @@ impl Lookup {
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
         }
+        let before = old.and_then(|old| old.spend.as_ref());
+        let spend = policy.chain.cost.clone().map(|cost| Spend::new(cost, before));
+        // What was spent before a reload is spent still.
+        if let Some(span) = spend.as_ref().and_then(|spend| spend.closed_for(wall_clock())) {
+            for member in &members {
+                member.health.hold_for(now(), Outcome::QuotaExhausted, span);
+            }
+        }
+        members.iter().for_each(|member| member.upstream.prepare());
+        let allowance = Mutex::new(Allowance::new(policy.chain.hedge.max));
         let tables_only = members.iter().all(|member| member.upstream.table().is_some());
         // Nothing has broken yet: the flag is set without an event. A table's first load turns it.
         verdict.note(members.iter().any(|member| member.is_usable(now())));
@@ -159,6 +173,9 @@ impl Lookup {
             flights: Flights::new(room),
             meters,
             events,
+            allowance,
+            spend,
+            peers,
             turning: Mutex::default(),
             retired: AtomicBool::new(false),
         })

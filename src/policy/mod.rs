@@ -9,6 +9,7 @@
 //! question and brings back a [`Reading`]; [`UpstreamPolicy::judge`] makes a [`Judgement`] of it.
 
 pub mod ambient;
+pub mod chain;
 pub mod check;
 pub mod decode;
 pub mod expr;
@@ -34,6 +35,7 @@ use crate::answer::Outcome;
 pub use service::Service;
 
 pub use ambient::{Ambient, Vars};
+pub use chain::{Also, Chain, Cost, Then};
 pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
@@ -72,6 +74,8 @@ pub struct Policy {
     pub field_order: Vec<String>,
     /// Who can answer, in order of preference. Never empty.
     pub upstreams: Vec<UpstreamPolicy>,
+    /// How several answers make one, and what they cost.
+    pub chain: Chain,
     /// Equal for two policies whose answers may share a cache: kind, inputs, requests, rules and fields.
     pub shape: u64,
     /// Equal for two policies that are the same in everything, secrets' values included.
@@ -201,6 +205,8 @@ pub struct UpstreamPolicy {
     pub fields: Vec<(String, Expr)>,
     /// The fields without which a record is `partial`... none, unless the policy names them.
     pub required: Vec<String>,
+    /// What its answers tell other lookups.
+    pub also: Vec<Also>,
     /// How long a hold lasts that the vendor set no time for; it doubles while the vendor goes on asking for it.
     pub hold: Duration,
     /// The life that an answer may bring along.
@@ -227,6 +233,7 @@ pub struct Rate {
 
 /// How an upstream is spoken to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one an upstream, made once and never moved on a dip's way")]
 pub enum TransportPolicy {
     /// A REST vendor.
     Http(HttpPolicy),

@@ -142,6 +142,15 @@ impl HttpPolicy {
         (!host.contains('{') && !host.is_empty()).then(|| host.to_owned())
     }
 
+    /// Users and passwords that stand in one header together.
+    pub fn basics(&self) -> Vec<(Secret, Secret)> {
+        let basic = |auth: &Auth| match auth {
+            Auth::Basic { user, password } => Some((user.clone(), password.clone())),
+            _ => None,
+        };
+        self.auths().filter_map(|(_, auth)| basic(auth)).collect()
+    }
+
     /// Every secret that a request may carry, those of its templates included.
     pub fn secrets(&self) -> Vec<Secret> {
         let mut secrets = self.secrets.clone();

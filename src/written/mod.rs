@@ -31,7 +31,7 @@ mod near;
 
 pub(crate) use faults::{Faults, Span};
 pub(crate) use leaf::{Leaf, Plain, Ratio, Written, Wrong};
-pub(crate) use list::Lines;
+pub(crate) use list::{Lines, List};
 pub(crate) use near::nearest;
 pub(crate) use node::Node;
 pub(crate) use overlay::Overlay;

@@ -22,6 +22,7 @@ pub fn upstream(transport: TransportPolicy) -> UpstreamPolicy {
         rules: Vec::new(),
         fields: Vec::new(),
         required: Vec::new(),
+        also: Vec::new(),
         hold: Duration::from_secs(1),
         ttl: TtlRules::default(),
     }

@@ -40,7 +40,7 @@ const ORDERED: [&str; 5] = ["fields", "input", "record", "query", "form"];
 /// Equal for two policies whose answers may share a cache.
 pub(super) fn shape(document: &Document<'_>, vars: &Vars) -> u64 {
     let mut digest = Fnv::new();
-    for part in ["kind", "input", "maps", "upstream"] {
+    for part in ["kind", "input", "maps", "upstream", "merge", "then"] {
         if let Some(value) = document.root().get(part) {
             digest.text(part);
             digest.value(value.get_ref(), part, &NOT_SHAPE);

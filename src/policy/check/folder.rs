@@ -67,6 +67,8 @@ pub fn read_folder(dir: &Path, vars: &Vars, change: &dyn Fn(String) -> String) -
         }
     }
     folder.faults.extend(stray_files(dir, &seen));
+    let broken = broken_links(dir, &folder.policies, &seen);
+    folder.faults.extend(broken);
     folder
 }
 
@@ -82,6 +84,36 @@ pub(super) fn lookup_name(path: &Path) -> Result<String, Fault> {
     }
     let mend = "rename the file: small letters, digits, `-` and `_`, at most 64".to_owned();
     Err(whole_file(path, format!("the file's name makes `{name}` the lookup's name, which does not do"), mend))
+}
+
+/// Dependent steps that lead nowhere, or round in a circle. One that leads to a policy which is not
+/// served, or has faults of its own, is none.
+fn broken_links(dir: &Path, policies: &[Policy], seen: &BTreeMap<String, PathBuf>) -> Vec<Fault> {
+    let named = |name: &str| policies.iter().find(|policy| *policy.name == *name);
+    let mut faults = Vec::new();
+    for policy in policies {
+        let file = dir.join(format!("{}.toml", policy.name));
+        let also = policy.upstreams.iter().flat_map(|upstream| upstream.also.iter().map(|also| &also.lookup));
+        for lookup in policy.chain.then.iter().map(|then| &then.lookup).chain(also) {
+            if !seen.contains_key(&**lookup) {
+                let what = format!("it names the lookup `{lookup}`, and there is no such policy");
+                faults.push(whole_file(&file, what, format!("add {lookup}.toml, or correct the name")));
+            }
+        }
+        let mut reached: Vec<&str> = policy.chain.then.iter().map(|then| &*then.lookup).collect();
+        let mut next = 0;
+        while let Some(name) = reached.get(next).copied() {
+            next += 1;
+            let further = named(name).into_iter().flat_map(|policy| &policy.chain.then).map(|then| &*then.lookup);
+            let further: Vec<&str> = further.filter(|name| !reached.contains(name)).collect();
+            reached.extend(further);
+        }
+        if reached.contains(&&*policy.name) {
+            let what = format!("its dependent steps lead back to `{}`", policy.name);
+            faults.push(whole_file(&file, what, "take one [[then]] of the circle out".to_owned()));
+        }
+    }
+    faults
 }
 
 /// The fault of a second file for one lookup, whatever the case of its name.

@@ -8,6 +8,7 @@
 
 mod folder;
 mod ambient;
+mod chain;
 mod inputs;
 mod times;
 mod upstream;
@@ -164,12 +165,32 @@ impl Check<'_> {
         let names = Names::of(&inputs);
         let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));
 
-        let budget = self.budget(file.budget.unwrap_or_default());
-        let cache = self.cache(file.cache.unwrap_or_default());
-        let breaker = self.breaker(file.breaker.unwrap_or_default(), &budget);
+        let mut budget_file = file.budget.unwrap_or_default();
+        let chain = chain::ChainFile {
+            answer: budget_file.answer.take(),
+            hedge_max: budget_file.hedge_max.take(),
+            order: budget_file
+                .order
+                .as_ref()
+                .and_then(|order| Some(Spanned::new(order.span(), order.get_ref().0.clone().ok()?))),
+            hedge_after: budget_file.hedge_after.as_ref().and_then(|after| after.get_ref().0.clone().ok()),
+            class: file.class,
+            merge: file.merge,
+            then: file.then,
+            cost: file.cost,
+        };
+        let cache_file = file.cache.unwrap_or_default();
+        self.emergency_lives(&chain.class, &cache_file);
+        let budget = self.budget(budget_file);
+        let mut cache = self.cache(cache_file);
+        let mut breaker = self.breaker(file.breaker.unwrap_or_default(), &budget);
+        if chain::is_emergency(&chain.class) {
+            chain::for_emergency(&mut cache, &mut breaker);
+        }
         let upstreams = self.upstreams(file.upstream, kind, &names, &budget);
         let fallback = file.fallback.and_then(|fallback| self.fallback(fallback, &names));
-        let field_order = record::field_order(&upstreams, fallback.as_deref());
+        let chain = self.chain(name, chain, &names, &upstreams);
+        let field_order = record::field_order(&upstreams, fallback.as_deref(), &chain.then);
         let text_field = self.text_field(file.answer.unwrap_or_default(), kind, &field_order);
 
         let shape = digest::shape(document, &self.ambient.vars);
@@ -187,6 +208,7 @@ impl Check<'_> {
             text_field,
             field_order,
             upstreams,
+            chain,
             shape,
             fingerprint,
         };

@@ -23,6 +23,7 @@ impl Check<'_> {
         let outcome = self.faults.value(file.outcome);
         let hold = self.faults.value(file.hold);
         let ttl = self.faults.value(file.ttl);
+        let next = self.faults.value(file.next).map(Spanned::into_inner);
         let hold_from = self.faults.value(file.hold_from);
         let detail = self.faults.value(file.detail).and_then(|detail| self.reading_expr(&detail, names));
         let alert = self.faults.or(file.alert, false);
@@ -64,6 +65,7 @@ impl Check<'_> {
             hold: hold.map(Spanned::into_inner),
             hold_from: hold_from.and_then(|from| self.reading_expr(&from, names)),
             ttl: ttl.map(Spanned::into_inner),
+            next,
             detail,
             alert,
             cacheable,

@@ -83,6 +83,7 @@ impl Check<'_> {
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
+        let also = self.also(std::mem::take(&mut file.also), &names);
 
         let ttl = self.ttl(file.ttl.take().unwrap_or_default(), transport, &names);
 
@@ -115,6 +116,7 @@ impl Check<'_> {
             rules,
             fields,
             required,
+            also,
             hold,
             ttl,
         })

@@ -3,6 +3,7 @@
 //! Every key may be left out here, and a value may be wrong: `check` decides, with the whole policy
 //! in sight, and turns this into [`crate::policy::Policy`]. A key that is not on this page is an error.
 
+pub(super) mod chain;
 mod input;
 mod upstream;
 mod words;
@@ -45,6 +46,14 @@ pub(super) struct PolicyFile {
     /// Value maps of the policy's own, by name.
     pub maps: Option<IndexMap<Spanned<String>, MapFile>>,
     pub upstream: Option<Vec<Spanned<UpstreamFile>>>,
+    /// ordinary, or emergency.
+    pub class: Field<chain::ClassWord>,
+    /// Whose value of a field goes first, where answers are merged.
+    pub merge: Option<Spanned<chain::MergeFile>>,
+    /// Other lookups that are asked with keys from this one's record.
+    #[serde(default)]
+    pub then: Vec<Spanned<chain::ThenFile>>,
+    pub cost: Option<Spanned<chain::CostFile>>,
 }
 
 /// `[maps.NAME]`: a vendor's word and what it means. A word between slashes is a regular expression, and `*` stands
@@ -63,6 +72,10 @@ pub(super) struct BudgetFile {
     pub order: Field<OrderWord>,
     /// The head start of each upstream over the next; half of `call`, which also stands in for `p95`.
     pub hedge_after: Field<HedgeAfter>,
+    /// 0.05; the most extra requests as a share of all dips. Must be said where dips cost money.
+    pub hedge_max: Field<Ratio>,
+    /// `first` usable, or `merge`: missing fields from the next upstream; first.
+    pub answer: Field<chain::AnswerWord>,
 }
 
 /// `[cache]`

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
+use super::chain::AlsoFile;
 use super::words::{
     AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RecordWord, RedirectsWord,
     RuleOutcome, Separator, ServiceName, TlsWord, TransportWord,
@@ -34,6 +35,9 @@ pub(crate) struct UpstreamFile {
     #[serde(default)]
     pub rule: Vec<Spanned<RuleFile>>,
     pub fields: Option<Spanned<Named>>,
+    /// Other lookups' records that this one's answers hold.
+    #[serde(default)]
+    pub also: Vec<Spanned<AlsoFile>>,
     pub ttl: Option<TtlFile>,
 
     // HTTP
@@ -231,6 +235,8 @@ pub(crate) struct RuleFile {
     pub outcome: Field<RuleOutcome>,
     pub hold: Field<Duration>,
     pub ttl: Field<Duration>,
+    /// Whether the next upstream is asked on this outcome; by default on all but answers.
+    pub next: Field<bool>,
     /// An expression: seconds or a moment that the vendor gives.
     pub hold_from: Field<String>,
     /// An expression: the vendor's own words on what went wrong.

@@ -20,7 +20,7 @@ use minijinja::Value;
 use crate::answer::{Outcome, Record};
 use crate::deadline::wall_clock;
 use crate::policy::kind::Kind;
-use crate::policy::{Expr, FallbackValue, Policy, Question, Reading, TransportPolicy, UpstreamPolicy};
+use crate::policy::{Also, Expr, FallbackValue, Policy, Question, Reading, TransportPolicy, UpstreamPolicy};
 
 use super::expr::Scope;
 use span::Life;
@@ -31,6 +31,8 @@ const QUOTA_HOLD: Duration = Duration::from_secs(600);
 /// How long a vendor is left alone that refuses our credentials.
 const AUTH_HOLD: Duration = Duration::from_secs(60);
 
+/// How long a vendor is left alone for which there is no token: whoever gives them is asked again by then.
+const TOKEN_HOLD: Duration = Duration::from_secs(5);
 /// The longest hold that is taken from an answer: a mistyped year must not switch a vendor off.
 const MAX_HOLD: Duration = Duration::from_secs(86_400);
 
@@ -53,6 +55,8 @@ pub struct Rule {
     pub hold_from: Option<Expr>,
     /// How long the answer lives, instead of the policy's time for this outcome.
     pub ttl: Option<Duration>,
+    /// Whether the next upstream is asked; by default where the outcome is no answer.
+    pub next: Option<bool>,
     /// What went wrong in the vendor's own words, for logs, events and `try`.
     pub detail: Option<Expr>,
     /// Raises an event.
@@ -67,7 +71,8 @@ impl Rule {
     /// A rule without options.
     pub fn new(when: Expr, outcome: Outcome) -> Self {
         let (hold, hold_from, ttl, detail) = (None, None, None, None);
-        Self { when, outcome, hold, hold_from, ttl, detail, alert: false, cacheable: true, breaker: true }
+        let next = None;
+        Self { when, outcome, hold, hold_from, ttl, next, detail, alert: false, cacheable: true, breaker: true }
     }
 }
 
@@ -84,6 +89,8 @@ pub struct Judgement {
     pub keep: bool,
     /// How long the upstream is to be left alone.
     pub hold: Option<Duration>,
+    /// Whether the next upstream is asked, where the rule says so.
+    pub next: Option<bool>,
     /// True when nobody said how long, so that each further hold may be longer than the one before.
     pub hold_grows: bool,
     /// True when somebody should look at it.
@@ -118,6 +125,17 @@ impl UpstreamPolicy {
         let hold_from = rule.and_then(|(_, rule)| rule.hold_from.as_ref());
         self.hold(&mut judgement, hold_from, &scope, reading);
         judgement
+    }
+
+    /// What an answer says about another lookup's record, of this kind; `None` where it says nothing.
+    pub fn tells(&self, also: &Also, kind: Kind, question: &Question, reading: &Reading) -> Option<Record> {
+        match record::of_fields(kind, &also.fields, &Scope::of_reading(question, reading)) {
+            Ok(fields) => (!fields.is_empty()).then(|| Record::from_map(&fields)),
+            Err(why) => {
+                tracing::debug!(upstream = &*self.name, lookup = &*also.lookup, why, "nothing is told");
+                None
+            }
+        }
     }
 
     /// The record of a table's row; `None` for one of which none of the fields says anything.
@@ -209,6 +227,7 @@ fn judged(index: usize, rule: &Rule, scope: &Scope) -> Judgement {
         alert: rule.alert,
         sample: rule.breaker,
         detail: rule.detail.as_ref().and_then(|detail| said(detail, scope)),
+        next: rule.next,
         ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
     }
 }
@@ -234,12 +253,19 @@ impl Judgement {
             ttl: None,
             keep: true,
             hold: None,
+            next: None,
             hold_grows: false,
             alert: false,
             sample: true,
             rule,
             detail: None,
         }
+    }
+
+    /// Our credentials were refused before the question could be asked.
+    pub fn no_credentials(detail: &str) -> Self {
+        let judgement = Self::new(Outcome::AuthError, "built in: no token".to_owned());
+        Self { hold: Some(TOKEN_HOLD), detail: Some(detail.to_owned()), ..judgement }
     }
 }
 

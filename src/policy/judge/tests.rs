@@ -38,6 +38,7 @@ fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolic
         rules: rules.iter().map(|(when, outcome)| Rule::new(expr(when), *outcome)).collect(),
         fields: fields.iter().map(|(name, source)| ((*name).to_owned(), expr(source))).collect(),
         required: vec![],
+        also: vec![],
         hold: Duration::from_secs(5),
         ttl: TtlRules::default(),
     }
@@ -258,6 +259,7 @@ fn policy(applies_when: Option<&str>, fallback: Vec<(String, FallbackValue)>) ->
         text_field: "lrn".to_owned(),
         field_order: vec![],
         upstreams: vec![],
+        chain: crate::policy::Chain::default(),
         shape: 0,
         fingerprint: 0,
     }

@@ -47,6 +47,8 @@ pub struct HttpUpstream {
     client: reqwest::Client,
     /// All that must be hidden, and read anew when it is refused.
     secrets: Vec<Secret>,
+    /// Users and passwords that are hidden together, too.
+    basics: Vec<(Secret, Secret)>,
     bases: Bases,
     /// Where tokens come from, by the name that their credentials are chosen by.
     tokens: Vec<(Option<String>, Arc<TokenSource>)>,
@@ -73,6 +75,7 @@ impl HttpUpstream {
             tokens: http.auths().filter_map(token_source).collect(),
             client,
             secrets: http.secrets(),
+            basics: http.basics(),
             bases: Bases::new(&http.bases),
             read_anew: Mutex::new(None),
             total_timeout: policy.total_timeout,
@@ -113,7 +116,7 @@ impl HttpUpstream {
 
     /// The request in words, without its secrets.
     pub fn describe(&self, request: &Request) -> String {
-        request.describe(&request::redactor(&self.secrets))
+        request.describe(&request::redactor(&self.secrets, &self.basics))
     }
 
     fn within(&self, deadline: Deadline) -> Deadline {
@@ -122,7 +125,10 @@ impl HttpUpstream {
 
     /// A failure's words come from libraries and templates; none of them may hold a secret.
     fn hidden(&self, failure: Failure) -> Failure {
-        Failure { detail: request::redactor(&self.secrets).hide(&failure.detail).into(), ..failure }
+        if self.secrets.is_empty() || failure.kind == FailureKind::Timeout {
+            return failure;
+        }
+        Failure { detail: request::redactor(&self.secrets, &self.basics).hide(&failure.detail).into(), ..failure }
     }
 
     fn prepared(&self, request: &Request) -> Result<reqwest::Request, Failure> {

@@ -139,19 +139,12 @@ fn join_query(url: &mut String, query: &str) {
     url.insert_str(fragment, &format!("{separator}{query}"));
 }
 
-/// What hides all these secrets, as they are now and as they were.
-pub fn redactor(secrets: &[Secret]) -> Redactor {
-    let mut values: Vec<String> = Vec::new();
-    for secret in secrets {
-        values.push(secret.expose().to_owned());
-        values.push(secret.current().to_string());
-    }
-    // A user and a password stand joined in one header, and base64 of the whole is none of either's.
-    let joined: Vec<String> = secrets
-        .iter()
-        .flat_map(|user| secrets.iter().map(move |password| credentials(&user.current(), &password.current())))
-        .collect();
-    Redactor::new(values.iter().chain(&joined).map(String::as_str))
+/// What hides all these secrets, as they are now and as they were, and the joined form of each user and password.
+pub(super) fn redactor(secrets: &[Secret], basics: &[(Secret, Secret)]) -> Redactor {
+    let values = secrets.iter().flat_map(|secret| [secret.expose().to_owned(), secret.current().to_string()]);
+    let joined = basics.iter().map(|(user, password)| credentials(&user.current(), &password.current()));
+    let values: Vec<String> = values.chain(joined).collect();
+    Redactor::new(values.iter().map(String::as_str))
 }
 
 impl Request {
