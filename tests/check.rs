@@ -559,7 +559,7 @@ fn tables_that_cannot_be_loaded_or_asked() {
         ),
         (
             "file = \"r.csv\"\nkey_column = \"p\"\nseparator = \"::\"",
-            "lrn.toml:7:13: `::` cannot stand between columns",
+            "lrn.toml:7:13: `::` is not one character",
         ),
     ];
     for (lines, expected) in cases {
