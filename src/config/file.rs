@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::LogFormat;
+use super::{LogFormat, MemcachedFormat};
 use super::events::{EventsForm, EventsMode, SinkType};
 use crate::written::{Bytes, Field, Lines, Node};
 
@@ -32,6 +32,7 @@ pub(super) struct ConfigFile {
 pub(super) struct ListenFile {
     pub http: Lines<String>,
     pub memcached: Lines<String>,
+    pub memcached_format: Field<MemcachedFormat>,
     pub dns: Lines<String>,
     pub admin: Lines<String>,
 }

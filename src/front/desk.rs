@@ -50,6 +50,12 @@ pub trait Line: Clone + Send + Sync + 'static {
     /// An answer by the deadline, wherever it comes from.
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send;
 
+    /// Renews what the cache knows about this, behind the caller's back. Waits for nothing.
+    fn warm(&self, question: &Question);
+
+    /// Forgets what the cache knows about this. True if it knew something.
+    fn forget(&self, question: &Question) -> bool;
+
     /// The 1/0 that a routing script checks before it asks.
     fn is_up(&self) -> bool;
 
@@ -96,6 +102,16 @@ impl Line for Arc<Lookup> {
 
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send {
         Lookup::miss(self, question, deadline)
+    }
+
+    fn warm(&self, question: &Question) {
+        if self.policy.applies(question) {
+            self.renew(question);
+        }
+    }
+
+    fn forget(&self, question: &Question) -> bool {
+        self.local.forget(&question.id)
     }
 
     fn is_up(&self) -> bool {

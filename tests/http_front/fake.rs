@@ -100,6 +100,12 @@ impl Line for FakeLine {
         missed(&question.key, deadline).await
     }
 
+    fn warm(&self, _: &Question) {}
+
+    fn forget(&self, _: &Question) -> bool {
+        false
+    }
+
     fn is_up(&self) -> bool {
         self.name != "lrn"
     }

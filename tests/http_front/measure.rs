@@ -61,6 +61,12 @@ impl Line for Prepared {
         Answer::empty(Outcome::Timeout, Source::Nobody)
     }
 
+    fn warm(&self, _: &Question) {}
+
+    fn forget(&self, _: &Question) -> bool {
+        false
+    }
+
     fn is_up(&self) -> bool {
         true
     }

@@ -13,8 +13,9 @@ use crate::answer::{Answer, Outcome, Source};
 use crate::deadline::{self, Deadline, Instant};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
+use crate::front::form::Form;
 use crate::front::http::escape;
-use crate::front::http::query::{Form, Wishes};
+use crate::front::http::query::Wishes;
 use crate::front::http::route::{Route, route};
 use crate::policy::{BadInput, Question};
 
