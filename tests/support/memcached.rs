@@ -24,8 +24,9 @@ impl Memcached {
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, process::free_port()));
         let port = address.port().to_string();
-        let dir = process::directory_for("nobody");
-        let server = Server::start(dir, "nobody", &program, &["-l", "127.0.0.1", "-p", &port, "-U", "0"]);
+        // Run by root it wants to be told so; run by anybody else it does not listen to `-u`.
+        let args = ["-u", "root", "-l", "127.0.0.1", "-p", &port, "-U", "0"];
+        let server = Server::start(process::directory_for(""), "", &program, &args);
         let up = process::until(Duration::from_secs(10), || async { TcpStream::connect(address).await.ok() }).await;
         assert!(up.is_some(), "memcached did not start:\n{}", server.log());
         Some(Self { server, address })

@@ -316,7 +316,9 @@ mod tests {
 
     #[test]
     fn what_memcached_does_not_know_is_an_error() {
-        for line in ["", " ", "GET a", "get", "gets  ", "set a 0 0", "incr a", "flush_all 1 2 3", "foo a b c d e f g h i"] {
+        for line in
+            ["", " ", "GET a", "get", "gets  ", "set a 0 0", "incr a", "flush_all 1 2 3", "foo a b c d e f g h i"]
+        {
             assert_eq!(parse(line.as_bytes()), Err(Refusal::UNKNOWN), "{line}");
         }
     }

@@ -39,7 +39,8 @@ const KEPT: usize = 64 * 1024;
 /// Keys of one get that are asked for at the same time.
 const SIDE_BY_SIDE: usize = 256;
 
-const MALFORMED: &[u8] = b"CLIENT_ERROR bad key: inputs are `;name=value` as the policy declares them, `;budget_ms=` a whole number\r\n";
+const MALFORMED: &[u8] =
+    b"CLIENT_ERROR bad key: inputs are `;name=value` as the policy declares them, `;budget_ms=` a whole number\r\n";
 
 /// A connection.
 pub struct Connection<S, D> {
@@ -215,13 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
 
     /// `get` and its kin. What needs no waiting is written at once; from the first key on that does, all are waited
     /// for side by side and written in the order in which they were asked for.
-    async fn get(
-        &mut self,
-        keys: &[u8],
-        with_cas: bool,
-        touch: Option<i64>,
-        moment: &mut Moment,
-    ) -> io::Result<()> {
+    async fn get(&mut self, keys: &[u8], with_cas: bool, touch: Option<i64>, moment: &mut Moment) -> io::Result<()> {
         let start = self.output.len();
         let mut left = words(keys);
         let mut asked = 0;
@@ -307,7 +302,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
             }
             Whose::Lookup(asked) => {
                 self.send().await?;
-                Box::pin(meta_dip::run(line, asked, &shared.form, moment.now, &mut self.scratch, &mut self.output)).await;
+                Box::pin(meta_dip::run(line, asked, &shared.form, moment.now, &mut self.scratch, &mut self.output))
+                    .await;
                 *moment = Moment::this();
                 Ok(())
             }

@@ -64,7 +64,7 @@ pub struct Flags {
     pub cas: Option<u64>,
     /// `F`: the client's own 32 bits.
     pub client: u32,
-    /// `M`: the mode, in upper case; 0 is the command's default.
+    /// `M`: the mode; 0 is the command's default.
     pub mode: u8,
     /// `D`: by how much; `None` is 1.
     pub delta: Option<u64>,
@@ -157,12 +157,12 @@ fn flags(verb: MetaVerb, sent: &[u8]) -> Result<(Flags, bool), Refusal> {
 }
 
 fn mode(verb: MetaVerb, token: &[u8]) -> Result<u8, Refusal> {
-    let mode = token.first().map_or(0, u8::to_ascii_uppercase);
+    let mode = token.first().copied().unwrap_or(0);
     match (verb, mode) {
         (MetaVerb::Set, b'E' | b'A' | b'P' | b'R' | b'S') => Ok(mode),
         (MetaVerb::Set, _) => Err(Refusal::because("CLIENT_ERROR invalid mode for ms M token")),
-        (MetaVerb::Arithmetic, b'I' | b'+') => Ok(b'I'),
-        (MetaVerb::Arithmetic, b'D' | b'-') => Ok(b'D'),
+        (MetaVerb::Arithmetic, b'I' | b'i' | b'+') => Ok(b'I'),
+        (MetaVerb::Arithmetic, b'D' | b'd' | b'-') => Ok(b'D'),
         (MetaVerb::Arithmetic, _) => Err(Refusal::because("CLIENT_ERROR invalid mode for ma M token")),
         _ => Ok(mode),
     }

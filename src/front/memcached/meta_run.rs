@@ -3,7 +3,6 @@
 use crate::front::memcached::command::words;
 use crate::front::memcached::meta::{MetaLine, MetaVerb};
 use crate::front::memcached::numbers;
-use crate::front::memcached::plain::TOO_LARGE;
 use crate::front::memcached::store::{Expires, Item, Slot, Store};
 
 /// Runs it and writes the reply. `value` is what follows an `ms`.
@@ -125,14 +124,11 @@ fn set(line: &MetaLine<'_>, value: &[u8], slot: &mut Slot<'_>, out: &mut Vec<u8>
         (wanted, old) => {
             item.stale = old.as_ref().is_some_and(|old| wanted.is_some_and(|wanted| wanted < old.cas));
             match place(flags.mode, flags.vivify, old.as_deref(), item, tick) {
-                Placed::Kept(item) if !Store::fits(&line.key, item.value.len()) => {
-                    return out.extend_from_slice(TOO_LARGE);
-                }
-                Placed::Kept(item) => {
+                Placed::Kept(item) if Store::fits(&line.key, item.value.len()) => {
                     cas = slot.put(item);
                     b"HD"
                 }
-                Placed::Not => b"NS",
+                _ => b"NS",
             }
         }
     };
@@ -208,8 +204,7 @@ fn arithmetic(line: &MetaLine<'_>, slot: &mut Slot<'_>, out: &mut Vec<u8>) {
                 return out.extend_from_slice(b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n");
             };
             let delta = flags.delta.unwrap_or(1);
-            let number =
-                if flags.mode == b'D' { number.saturating_sub(delta) } else { number.wrapping_add(delta) };
+            let number = if flags.mode == b'D' { number.saturating_sub(delta) } else { number.wrapping_add(delta) };
             let mut item = Item { written: tick, used: tick, ..old.clone() };
             item.set_number(number);
             item.expires = flags.exptime.map_or(item.expires, |exptime| Expires::of(exptime, tick));

@@ -53,8 +53,9 @@ pub fn keep(wish: &Keep<'_>, value: &[u8], store: &Store, tick: u64) -> &'static
             (Verb::Prepend, Some(item)) => [value, &item.value].concat().into(),
             _ => value.into(),
         };
+        // A value that came alone was measured before it came; one that grew too large is not kept.
         if !Store::fits(wish.key, value.len()) {
-            return TOO_LARGE;
+            return b"NOT_STORED\r\n";
         }
         put(wish, value, slot);
         b"STORED\r\n"

@@ -39,14 +39,7 @@ impl Counters {
     /// Nothing yet.
     pub fn new() -> Self {
         let zero = || AtomicU64::new(0);
-        Self {
-            started: now(),
-            connections: zero(),
-            connections_ever: zero(),
-            gets: zero(),
-            hits: zero(),
-            sets: zero(),
-        }
+        Self { started: now(), connections: zero(), connections_ever: zero(), gets: zero(), hits: zero(), sets: zero() }
     }
 
     /// Counts a connection until the guard is dropped.

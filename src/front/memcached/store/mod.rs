@@ -116,11 +116,8 @@ impl Store {
 
     /// How full it is.
     pub fn fill(&self) -> Fill {
-        let mut fill = Fill {
-            max_bytes: self.max_bytes,
-            evictions: self.evictions.load(Ordering::Relaxed),
-            ..Fill::default()
-        };
+        let mut fill =
+            Fill { max_bytes: self.max_bytes, evictions: self.evictions.load(Ordering::Relaxed), ..Fill::default() };
         for shard in &self.shards {
             let shard = shard.lock();
             fill.items += shard.items.len();
@@ -195,9 +192,7 @@ mod tests {
     use super::*;
 
     fn put(store: &Store, key: &[u8], length: usize, tick: u64) {
-        store.with(key, tick, |slot| {
-            slot.put(Item::new(vec![b'x'; length].into(), 0, Expires::Never, tick))
-        });
+        store.with(key, tick, |slot| slot.put(Item::new(vec![b'x'; length].into(), 0, Expires::Never, tick)));
     }
 
     fn has(store: &Store, key: &[u8], tick: u64) -> bool {
@@ -209,7 +204,7 @@ mod tests {
         let store = Store::new(16 * 4096);
         for n in 0..2000_u32 {
             put(&store, format!("k{n}").as_bytes(), 100, 1);
-            assert!(has(&store, b"k0", 1) , "in use, at {n}");
+            assert!(has(&store, b"k0", 1), "in use, at {n}");
         }
         let fill = store.fill();
         assert!(fill.bytes <= 16 * 4096 && fill.items > 100 && fill.evictions > 1000, "{fill:?}");
