@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -40,6 +42,35 @@ pub struct Loaded {
 
 /// Loads config and policies; called at start and at each reload.
 pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Fault>> + Send + Sync>;
+
+/// The signals that steer the process. From the moment this is made, none of them ends it by itself.
+#[derive(Debug)]
+pub struct Signals {
+    reload: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens for SIGHUP, SIGTERM and SIGINT. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            reload: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
 
 /// The proxy, running.
 pub struct App {
@@ -71,11 +102,12 @@ impl App {
         recorder::install();
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
         let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
+        lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
             events: Arc::clone(&events),
-            rights: config.admin.clone(),
+            rights: ArcSwap::from_pointee(config.admin.clone()),
             simulator,
             ready: AtomicBool::new(false),
             node: config.node.name.clone(),
@@ -160,8 +192,15 @@ impl App {
                 self.events.raise(Event::of_node(EventType::ConfigReloaded, format!("{count} lookups")));
             }
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the old config goes on");
-                self.events.raise(Event::of_node(EventType::ConfigRejected, first_line(&error)));
+                let text = format!("{error:#}");
+                text.lines().for_each(|fault| tracing::error!("{fault}"));
+                let more = match text.lines().count() {
+                    0 | 1 => String::new(),
+                    count => format!("; and {} more", count - 1),
+                };
+                let first = text.lines().next().unwrap_or_default();
+                let reason = format!("the old config goes on: {first}{more}");
+                self.events.raise(Event::of_node(EventType::ConfigRejected, reason));
             }
         }
     }
@@ -170,29 +209,32 @@ impl App {
         let Loaded { config, policies } = (self.load)().map_err(|faults| faulty(&faults))?;
         let count = policies.len();
         self.lookups.install(policies, &self.events)?;
-        if config.listen != self.config.listen {
-            tracing::warn!("the listeners stay as they are: a change of `[listen]` needs a restart");
+        self.lookups.limit(config.limits.max_dips);
+        // A token that has leaked is changed without a restart.
+        self.door.rights.store(Arc::new(config.admin.clone()));
+        for part in self.config.needs_restart(&config) {
+            tracing::warn!("a change of `{part}` needs a restart; until then it stays as it was");
         }
         Ok(count)
     }
 
-    /// Runs until SIGTERM or SIGINT, then drains. SIGHUP reloads.
+    /// Runs until SIGTERM or SIGINT, then drains; a second one ends it at once. SIGHUP reloads.
     ///
-    /// # Errors
-    /// When the system refuses to tell us of signals.
-    pub async fn run(self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut hup, mut term, mut int) =
-            (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    /// A reload reads files and builds clients, and so belongs on a thread that serves nobody, as the one is that
+    /// a runtime blocks on.
+    pub async fn run(self, mut signals: Signals) {
         loop {
             tokio::select! {
-                _ = hup.recv() => self.reload(),
-                _ = term.recv() => break,
-                _ = int.recv() => break,
+                _ = signals.reload.recv() => self.reload(),
+                () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => break,
             }
         }
-        self.drain().await;
-        Ok(())
+        tokio::select! {
+            () = self.drain() => {}
+            () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => {
+                tracing::warn!("told to stop a second time: ending at once");
+            }
+        }
     }
 
     /// Answers what is in hand, takes nothing new, and ends.
@@ -228,8 +270,4 @@ async fn sweep(lookups: Arc<Lookups>, drain: Drain) {
 fn faulty(faults: &[Fault]) -> anyhow::Error {
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
     anyhow::anyhow!("{}", lines.join("\n"))
-}
-
-fn first_line(error: &anyhow::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -55,6 +55,14 @@ fn config(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn a_share_that_would_renew_with_every_hit_is_a_fault() {
+    for share in ["0", "-0.5", "nan"] {
+        let faults = broken("[[upstream]]\n", &format!("[cache]\nrefresh_ahead = {share}\n[[upstream]]\n"));
+        assert!(faults.len() == 1 && faults[0].contains("every hit would renew its entry"), "{share}: {faults:?}");
+    }
+}
+
+#[test]
 fn the_good_policy_is_good() {
     assert_eq!(policy(GOOD), [""; 0]);
 }

@@ -79,7 +79,7 @@ fn client(change: impl FnOnce(&mut HttpPolicy)) -> HttpUpstream {
     let mut http = policies::http();
     change(&mut http);
     let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
-    policy.format = Format::Text;
+    policy.decoding = Format::Text.into();
     HttpUpstream::build(&policy, &http).expect("a client")
 }
 

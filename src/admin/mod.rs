@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -44,7 +45,7 @@ pub struct Admin {
     /// The latest events.
     pub events: Arc<Events>,
     /// Who may change something.
-    pub rights: AdminRights,
+    pub rights: ArcSwap<AdminRights>,
     /// The simulated vendors, in the demo.
     pub simulator: Option<Arc<dyn Simulated>>,
     /// False until the listeners stand, and again while draining.

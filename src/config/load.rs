@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, check, environment};
-use crate::policy::{Fault, check::read_dir};
+use crate::policy::Fault;
+use crate::policy::check::{Folder, read_folder};
 use crate::written::{Document, Faults, Source, file_text};
 
 /// The config that is used when no file is given and none is there. Also the commented reference.
@@ -78,8 +79,13 @@ fn load_text_with(
 /// Everything that is wrong with a config and the policies that it names: what `dipcache check` prints.
 /// Empty when all is well. Policies are looked at only once the config tells where they are.
 pub fn check_all(path: Option<&Path>) -> Vec<Fault> {
+    examine(path).faults
+}
+
+/// As [`check_all`], with the policies themselves and those that wait for a secret.
+pub fn examine(path: Option<&Path>) -> Folder {
     match load(path) {
-        Ok(config) => read_dir(&config.policies).1,
-        Err(faults) => faults,
+        Ok(config) => read_folder(&config.policies, &|text| text),
+        Err(faults) => Folder { faults, ..Folder::default() },
     }
 }

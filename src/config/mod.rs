@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::policy::Secret;
 
 pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
-pub use load::{EMBEDDED, check_all, load, load_text, load_with};
+pub use load::{EMBEDDED, check_all, examine, load, load_text, load_with};
 
 /// Everything that is set for the process as a whole.
 #[derive(Debug)]
@@ -52,6 +52,21 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds for what comes in.
     pub limits: Limits,
+}
+
+impl Config {
+    /// The parts in which another config differs that are only looked at when the process starts.
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("[listen]", self.listen != other.listen),
+            ("[node]", self.node != other.node),
+            ("[simulator]", self.simulator != other.simulator),
+            ("[log]", self.log != other.log),
+            ("[drain]", self.drain != other.drain),
+            ("[limits] max_connections", self.limits.max_connections != other.limits.max_connections),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+    }
 }
 
 /// Where it listens; an empty list is a listener that is off.

@@ -30,6 +30,8 @@ pub enum EventType {
     Closed,
     /// A vendor asked to be left alone.
     Held,
+    /// A vendor answered what a rule of its policy marks with `alert`.
+    Alert,
     /// A new config runs.
     ConfigReloaded,
     /// A new config was refused, and the old one goes on.
@@ -50,6 +52,7 @@ impl EventType {
             Self::HalfOpen => "dipcache.upstream.half_open",
             Self::Closed => "dipcache.upstream.closed",
             Self::Held => "dipcache.upstream.held",
+            Self::Alert => "dipcache.upstream.alert",
             Self::ConfigReloaded => "dipcache.config.reloaded",
             Self::ConfigRejected => "dipcache.config.rejected",
             Self::NodeStarted => "dipcache.node.started",
@@ -59,7 +62,7 @@ impl EventType {
 
     /// True for what somebody should look at.
     const fn is_bad(self) -> bool {
-        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::ConfigRejected)
+        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::Alert | Self::ConfigRejected)
     }
 }
 
@@ -142,8 +145,10 @@ impl Events {
 }
 
 fn log(event: &Event) {
-    let (lookup, upstream) = (event.lookup.as_deref().unwrap_or(""), event.upstream.as_deref().unwrap_or(""));
-    let (name, from, to, reason) = (event.event.as_str(), event.from, event.to, event.reason.as_str());
+    // `None` leaves the field out.
+    let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+    let (lookup, upstream) = (event.lookup.as_deref(), event.upstream.as_deref());
+    let (name, from, to, reason) = (event.event.as_str(), some(event.from), some(event.to), event.reason.as_str());
     if event.event.is_bad() {
         tracing::warn!(event = name, lookup, upstream, from, to, reason);
     } else {

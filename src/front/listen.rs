@@ -33,6 +33,14 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// After this much silence the kernel asks whether the peer still lives; an idle connection itself is never closed.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
+/// How long connections are still taken once the drain has begun: those that wait in the kernel's queue are taken for
+/// connected by their clients, and would be reset with all that they have sent.
+const LAST_CALL: Duration = Duration::from_millis(20);
+
+/// How long a connection without a request is still listened to once the drain has begun. Its client does not know yet,
+/// and a request that is on its way now would be lost.
+pub const LINGER: Duration = Duration::from_millis(250);
+
 /// Bounds for one front's connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -276,9 +284,13 @@ where
 {
     let mut connections = JoinSet::new();
     let mut watch = drain.watch();
+    let mut last_call = std::pin::pin!(async {
+        watch.wait().await;
+        tokio::time::sleep(LAST_CALL).await;
+    });
     loop {
         tokio::select! {
-            () = watch.wait() => break,
+            () = &mut last_call => break,
             Some(ended) = connections.join_next() => report(ended),
             (stream, permit) = accept(&listener, &room) => {
                 let work = connection(stream);

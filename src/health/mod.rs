@@ -18,5 +18,5 @@ pub mod window;
 
 pub use breaker::{Breaker, Change, State};
 pub use hold::Hold;
-pub use pass::{Pass, Refused, Seat, UpstreamHealth};
+pub use pass::{Held, Pass, Refused, Seat, UpstreamHealth};
 pub use verdict::{Override, Verdict};

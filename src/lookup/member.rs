@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::answer::{Outcome, Record};
-use crate::deadline::now;
+use crate::deadline::{Instant, now};
 use crate::health::UpstreamHealth;
 use crate::policy::{BreakerRules, Question, UpstreamPolicy};
 use crate::upstream::{Failure, Upstream};
@@ -21,11 +21,17 @@ pub struct Member {
     pub upstream: Upstream,
     /// Whether it may be asked.
     pub health: Arc<UpstreamHealth>,
-    /// The question it was asked last: what a probe asks, since only a real question proves anything.
+    /// The question that somebody had for it last: what a probe asks, since only a real question proves anything.
     last: Mutex<Option<Question>>,
     /// True while a prober looks after it.
     watched: AtomicBool,
+    /// When a rule last raised an alert.
+    alerted: Mutex<Option<Instant>>,
 }
+
+/// How long a rule's alert stands for those after it: a vendor with one answer for all must not tell it a thousand
+/// times a second.
+const ALERT_PAUSE: Duration = Duration::from_secs(60);
 
 /// An answer as an upstream gave it.
 #[derive(Clone, Debug)]
@@ -36,6 +42,8 @@ pub struct Given {
     pub record: Option<Record>,
     /// The life that it brought itself.
     pub ttl: Option<Duration>,
+    /// False for an answer that is given and not kept.
+    pub keep: bool,
     /// Who gave it.
     pub from: Arc<str>,
 }
@@ -52,17 +60,28 @@ impl Member {
             health: UpstreamHealth::new(breaker, policy.concurrency, policy.rate, now()),
             last: Mutex::new(None),
             watched: AtomicBool::new(false),
+            alerted: Mutex::new(None),
         })
     }
 
-    /// Remembers what is being asked.
-    pub(super) fn asked(&self, question: &Question) {
+    /// Remembers what is asked, or would be if it were well.
+    pub(super) fn wanted(&self, question: &Question) {
         self.last.lock().clone_from(&Some(question.clone()));
     }
 
-    /// What it was asked last.
+    /// What was wanted of it last.
     pub(super) fn last_question(&self) -> Option<Question> {
         self.last.lock().clone()
+    }
+
+    /// True when a rule's alert is to be told now.
+    pub(super) fn may_alert(&self, now: Instant) -> bool {
+        let mut alerted = self.alerted.lock();
+        let due = alerted.is_none_or(|last| now.saturating_duration_since(last) >= ALERT_PAUSE);
+        if due {
+            *alerted = Some(now);
+        }
+        due
     }
 
     /// Takes over the watch; false when somebody has it.

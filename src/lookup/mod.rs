@@ -22,7 +22,10 @@ mod race;
 mod registry;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
@@ -52,6 +55,10 @@ pub struct Lookup {
     flights: Arc<Flights>,
     meters: Meters,
     events: Arc<Events>,
+    /// Held by who looks at the upstreams to turn the flag.
+    turning: Mutex<()>,
+    /// True once another policy runs under this name.
+    retired: AtomicBool,
 }
 
 impl Lookup {
@@ -75,6 +82,8 @@ impl Lookup {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
         if let Err(refused) = self.anybody_to_ask() {
+            // The next probe asks this: the question that was asked last may be one that always fails.
+            self.members.iter().for_each(|member| member.wanted(&question));
             return self.second_rank(&question, refused);
         }
         if self.stale_comes_first(&question) {
@@ -171,7 +180,25 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(async move { pilot.land(race::race(&lookup, question).await) });
+        tokio::spawn(async move {
+            let answer = match race::race(&lookup, &question).await {
+                Ok(given) => lookup.keep(&question, given, || pilot.is_disowned()),
+                Err(why) => why,
+            };
+            pilot.land(answer);
+        });
+    }
+
+    /// Forgets every entry. A dip that is under way asked before this, so its answer is not kept either.
+    pub fn flush(&self) {
+        self.flights.disown_all();
+        self.local.clear();
+    }
+
+    /// As [`Lookup::flush`], for this question alone. True if there was an entry.
+    pub fn forget(&self, question: &Question) -> bool {
+        self.flights.disown(&question.id);
+        self.local.forget(&question.id)
     }
 
     /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
@@ -200,16 +227,23 @@ impl Lookup {
         why.map_or(Ok(()), Err)
     }
 
-    /// Keeps an upstream's answer and makes the callers' answer of it.
-    fn keep(&self, question: &Question, given: member::Given) -> Answer {
+    /// Keeps an upstream's answer, unless it is disowned, and makes the callers' answer of it.
+    fn keep(&self, question: &Question, given: member::Given, is_disowned: impl Fn() -> bool) -> Answer {
         let tick = tick();
-        let entry =
-            Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let seal =
+            || Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let entry = given.keep.then(seal).flatten();
         let source = Source::Upstream(given.from);
         match entry {
             Some(entry) => {
                 let answer = entry.answer(source, tick);
-                self.local.put(question.id.clone(), entry);
+                if !is_disowned() {
+                    self.local.put(question.id.clone(), entry);
+                    // A flush between look and put has not seen this entry.
+                    if is_disowned() {
+                        self.local.forget(&question.id);
+                    }
+                }
                 answer
             }
             None => Answer { record: given.record, ..Answer::empty(given.outcome, source) },

@@ -16,14 +16,18 @@ use crate::deadline::{Deadline, now};
 use crate::health::Refused;
 use crate::lookup::Lookup;
 use crate::lookup::attempt::{Times, attempt};
+use crate::lookup::member::Given;
 use crate::policy::{Order, Question};
 
-/// Asks the upstreams in their order until one answers or all have had their turn; keeps the answer.
-pub(super) async fn race(lookup: &Arc<Lookup>, question: Question) -> Answer {
+/// Asks the upstreams in their order until one answers or all have had their turn.
+///
+/// # Errors
+/// The empty answer that says why nobody answered.
+pub(super) async fn race(lookup: &Arc<Lookup>, question: &Question) -> Result<Given, Answer> {
     let budget = lookup.policy.budget;
     let began = now();
     let (call, cut) = (Deadline::at(began + budget.call), Deadline::at(began + budget.background));
-    let question = Arc::new(question);
+    let question = Arc::new(question.clone());
     let head_start = head_start(lookup);
     let mut turns = 0..lookup.members.len();
     let mut running = FuturesUnordered::new();
@@ -49,18 +53,17 @@ pub(super) async fn race(lookup: &Arc<Lookup>, question: Question) -> Answer {
         };
         match ended {
             Some(Ok(given)) => {
-                let answer = lookup.keep(&question, given);
                 if !running.is_empty() {
                     // The losers' ends are samples too. Each is cut off by its own deadline.
                     tokio::spawn(async move { while running.next().await.is_some() {} });
                 }
-                return answer;
+                return Ok(given);
             }
             Some(Err(outcome)) => {
                 failed.ended(outcome);
                 next_turn = now();
             }
-            None if turns.is_empty() => return failed.answer(),
+            None if turns.is_empty() => return Err(failed.answer()),
             None => {}
         }
     }

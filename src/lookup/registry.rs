@@ -1,16 +1,18 @@
 //! All lookups of the process, swapped whole on reload.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
 use crate::events::Events;
-use crate::health::Verdict;
-use crate::lookup::flight::Flights;
+use crate::health::{Override, Verdict};
+use crate::lookup::flight::{Flights, Room};
 use crate::lookup::{Lookup, Member};
-use crate::policy::Policy;
+use crate::policy::{CacheRules, Policy};
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
 
@@ -18,6 +20,7 @@ use crate::upstream::Failure;
 #[derive(Debug, Default)]
 pub struct Lookups {
     current: ArcSwap<Vec<Arc<Lookup>>>,
+    room: Arc<Room>,
 }
 
 /// An upstream that could not be built.
@@ -45,6 +48,11 @@ impl Lookups {
         self.current.load_full()
     }
 
+    /// So many dips may be under way at once over all lookups; one more is shed.
+    pub fn limit(&self, max_dips: usize) {
+        self.room.set(max_dips);
+    }
+
     /// Counts a request for a lookup that does not exist. The name that was asked for is no label: it is the caller's.
     pub fn unknown(&self, front: FrontName) {
         let outcome = Outcome::UnknownLookup.as_str();
@@ -67,17 +75,44 @@ impl Lookups {
             let old = before.iter().find(|lookup| lookup.policy.name == policy.name);
             after.push(match old {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
-                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events))?),
+                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events), Arc::clone(&self.room))?),
             });
         }
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
-        self.current.store(Arc::new(after));
+        let after = Arc::new(after);
+        self.current.store(Arc::clone(&after));
+        succeed(&before, &after);
         Ok(())
     }
 }
 
+/// Old lookups fall silent, and new ones show where they stand. An outage that was told is told to be over, or
+/// whoever watches the events would wait for that for ever.
+fn succeed(before: &[Arc<Lookup>], after: &[Arc<Lookup>]) {
+    for old in before.iter().filter(|old| !after.iter().any(|new| Arc::ptr_eq(old, new))) {
+        old.retire();
+        match after.iter().find(|new| new.policy.name == old.policy.name) {
+            Some(new) if !old.is_up() && new.is_up() => new.flag_turned("a changed policy runs"),
+            None if !old.is_up() => {
+                old.verdict.lay(Override::Up);
+                old.flag_turned("its policy is gone");
+            }
+            _ => {}
+        }
+    }
+    for new in after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))) {
+        new.meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
+        new.meters.health.set(f64::from(u8::from(new.is_up())));
+    }
+}
+
 impl Lookup {
-    fn build(policy: Policy, old: Option<&Arc<Self>>, events: Arc<Events>) -> Result<Self, CannotBuild> {
+    fn build(
+        policy: Policy,
+        old: Option<&Arc<Self>>,
+        events: Arc<Events>,
+        room: Arc<Room>,
+    ) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
             Member::build(upstream, policy.breaker).map_err(|why| CannotBuild {
                 lookup: policy.name.to_string(),
@@ -88,21 +123,34 @@ impl Lookup {
         let members = members.collect::<Result<Vec<_>, _>>()?;
         let names: Vec<_> = members.iter().map(|member| Arc::clone(&member.name)).collect();
         let (entries, bytes) = (policy.cache.max_entries, policy.cache.max_bytes);
-        let same_answers = |old: &&Arc<Self>| {
-            let rules = &old.policy.cache;
-            old.policy.shape == policy.shape && (rules.max_entries, rules.max_bytes) == (entries, bytes)
-        };
         let local = old
-            .filter(same_answers)
+            .filter(|old| old.policy.shape == policy.shape && may_keep(&old.policy.cache, &policy.cache))
             .map_or_else(|| Arc::new(LocalCache::new(entries, bytes)), |old| Arc::clone(&old.local));
         let meters = Meters::new(&policy.name, &names);
-        meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
         let verdict = Verdict::default();
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
         }
-        meters.health.set(f64::from(u8::from(verdict.is_up())));
-        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, events })
+        Ok(Self {
+            policy: Arc::new(policy),
+            local,
+            members,
+            verdict,
+            flights: Flights::new(room),
+            meters,
+            events,
+            turning: Mutex::default(),
+            retired: AtomicBool::new(false),
+        })
     }
+}
+
+/// True when entries that were made under the old rules may go on under the new ones. Each carries how long it may be
+/// served, so one that was made when stale records were allowed for longer would break a stricter contract.
+fn may_keep(old: &CacheRules, new: &CacheRules) -> bool {
+    (old.max_entries, old.max_bytes) == (new.max_entries, new.max_bytes)
+        && old.stale <= new.stale
+        && old.revalidate <= new.revalidate
+        && old.ceiling <= new.ceiling
 }

@@ -17,8 +17,10 @@ pub mod filters;
 pub mod input;
 pub mod judge;
 pub mod kind;
+pub mod maps;
 pub mod number;
 pub mod secret;
+pub mod vault;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,7 +29,7 @@ use std::time::Duration;
 
 use crate::answer::Outcome;
 
-pub use decode::{Format, Reading};
+pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
 pub use input::{BadInput, Declared, InputType, Inputs, Question};
@@ -35,6 +37,7 @@ pub use judge::{Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
 pub use secret::Secret;
+pub use vault::Vault;
 
 /// One lookup, checked and compiled.
 #[derive(Debug)]
@@ -185,15 +188,26 @@ pub struct UpstreamPolicy {
     /// Our own token bucket.
     pub rate: Option<Rate>,
     /// How its body decodes.
-    pub format: Format,
+    pub decoding: Decoding,
     /// In order, the first match decides; a sane tail for the transport is built in behind them.
     pub rules: Vec<Rule>,
     /// What is kept of the answer, in order.
     pub fields: Vec<(String, Expr)>,
     /// The fields without which a record is `partial`... none, unless the policy names them.
     pub required: Vec<String>,
-    /// How long a hold lasts that the vendor set no time for.
+    /// How long a hold lasts that the vendor set no time for; it doubles while the vendor goes on asking for it.
     pub hold: Duration,
+    /// The life that an answer may bring along.
+    pub ttl: TtlRules,
+}
+
+/// The life that an answer may bring along, within `[cache]`'s `min_ttl` and `max_ttl`.
+#[derive(Debug, Default)]
+pub struct TtlRules {
+    /// Gives seconds, a moment, or `NO-CACHE` or `NO-EXPIRATION` (RFC 5222).
+    pub from: Option<Expr>,
+    /// Whether `Cache-Control` and `Expires` are obeyed.
+    pub cache_control: bool,
 }
 
 /// Requests a second that we allow ourselves.

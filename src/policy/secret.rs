@@ -22,6 +22,9 @@ pub struct Secret {
 /// Why a secret could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
+    /// A replay has no stand-in for it.
+    #[error("the cases file has no stand-in for the secret `{0}`")]
+    NoStandIn(String),
     /// The reference has no known scheme. The text itself is not repeated: it may be a secret.
     #[error("a secret is given by reference: `env:NAME`, `file:PATH` or `cred:NAME`")]
     Literal,
@@ -50,6 +53,20 @@ pub enum SecretError {
     NotText(String),
 }
 
+impl SecretError {
+    /// True when nothing is there yet, and false when what is there is wrong.
+    pub const fn is_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::NotInEnvironment(_)
+                | Self::File { .. }
+                | Self::NoCredentials(_)
+                | Self::Empty(_)
+                | Self::NoStandIn(_)
+        )
+    }
+}
+
 impl Secret {
     /// Reads what `env:NAME`, `file:PATH` or `cred:NAME` (a systemd credential) refers to; a newline at
     /// the end of a file is dropped.
@@ -70,6 +87,16 @@ impl Secret {
             return Err(SecretError::NotText(reference.to_owned()));
         }
         Ok(Self { value, reference: reference.to_owned() })
+    }
+
+    /// A value for a reference that is not looked up: a replay's.
+    pub fn stand_in(reference: &str, value: &str) -> Self {
+        Self { value: value.to_owned(), reference: reference.to_owned() }
+    }
+
+    /// What stands for a secret that is not there yet, in a policy that is checked and not served.
+    pub fn absent(reference: &str) -> Self {
+        Self { value: String::new(), reference: reference.to_owned() }
     }
 
     /// A value that may stand in the open, such as the path of a SQLite file; the caller vouches for that.

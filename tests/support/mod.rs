@@ -10,6 +10,7 @@
 // Each test file uses its own part of these.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod caller;
 pub mod lookups;
 pub mod mariadb;
 pub mod memcached;
@@ -19,6 +20,7 @@ pub mod nsd;
 pub mod policies;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod vendor;
 
 /// How much later than it should a thing may end on a machine that is busy with other tests. What is tested waits

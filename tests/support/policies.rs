@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dipcache::policy::expr::Place;
 use dipcache::policy::{
-    Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, UpstreamPolicy,
+    Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, TtlRules, UpstreamPolicy,
 };
 
 /// An upstream of this transport, without rules or fields.
@@ -17,11 +17,12 @@ pub fn upstream(transport: TransportPolicy) -> UpstreamPolicy {
         total_timeout: None,
         concurrency: 16,
         rate: None,
-        format: Format::Json,
+        decoding: Format::Json.into(),
         rules: Vec::new(),
         fields: Vec::new(),
         required: Vec::new(),
         hold: Duration::from_secs(1),
+        ttl: TtlRules::default(),
     }
 }
 

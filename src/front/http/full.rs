@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HOST, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderName, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -26,7 +26,7 @@ use crate::front::http::plain::Rest;
 use crate::front::http::problem;
 use crate::front::http::reply::Reply;
 use crate::front::http::route::{Route, route};
-use crate::front::listen::Drain;
+use crate::front::listen::{Drain, LINGER};
 
 /// Requests of one HTTP/2 connection in hand at once.
 const MAX_STREAMS: u32 = 256;
@@ -39,10 +39,15 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
     let in_hand = InHand::default();
     let is_http2 = rest.http2;
     let io = TokioIo::new(Guarded::new(rest, in_hand.clone(), &settings));
+    let draining = drain.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (desk, held) = (desk.clone(), in_hand.one());
+        let (desk, held, draining) = (desk.clone(), in_hand.one(), draining.clone());
         async move {
-            let response = respond(&*desk, &request).await;
+            let mut response = respond(&*desk, &request).await;
+            // HTTP/2 has a frame of its own for this.
+            if draining.begun() && request.version() < Version::HTTP_2 {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             drop(held);
             Ok::<_, Infallible>(response)
         }
@@ -78,7 +83,7 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
         tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
-            () = drain.wait() => {
+            () = lingered(&drain) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -87,6 +92,12 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP connection broke");
     }
+}
+
+/// Waits until a connection without a request may go: told in mid-air, hyper would close it on a request's way.
+async fn lingered(drain: &Drain) {
+    drain.wait().await;
+    tokio::time::sleep(LINGER).await;
 }
 
 async fn respond<D: Desk>(desk: &D, request: &Request<Incoming>) -> Response<Full<Bytes>> {

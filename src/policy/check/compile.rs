@@ -35,12 +35,14 @@ impl Names {
 impl Check<'_> {
     /// Compiles an expression.
     pub(super) fn expr(&mut self, source: &Spanned<String>, names: Vec<&str>) -> Option<Expr> {
-        Expr::compile(source.get_ref(), &names).map_err(|error| self.not_compiled(&source.span(), error)).ok()
+        Expr::compile_with(source.get_ref(), &names, &self.maps)
+            .map_err(|error| self.not_compiled(&source.span(), error))
+            .ok()
     }
 
     /// Compiles an expression over an answer. What another transport answers with is no name here.
     pub(super) fn reading_expr(&mut self, source: &Spanned<String>, names: &[&str]) -> Option<Expr> {
-        let error = match Expr::compile(source.get_ref(), names) {
+        let error = match Expr::compile_with(source.get_ref(), names, &self.maps) {
             Ok(expr) => return Some(expr),
             Err(error) => error,
         };
@@ -58,7 +60,7 @@ impl Check<'_> {
 
     /// Compiles a template.
     pub(super) fn template(&mut self, source: &Spanned<String>, names: Vec<&str>, place: Place) -> Option<Template> {
-        Template::compile(source.get_ref(), &names, place)
+        Template::compile_with(source.get_ref(), &names, place, &self.maps)
             .map_err(|error| self.not_compiled(&source.span(), error))
             .ok()
     }
@@ -69,10 +71,16 @@ impl Check<'_> {
 
     /// Reads the secret that a value refers to.
     pub(super) fn secret(&mut self, reference: &Spanned<String>) -> Option<Secret> {
-        match Secret::read(reference.get_ref()) {
+        match self.vault.read(reference.get_ref()) {
             Ok(secret) => {
                 self.secrets.push(secret.expose().to_owned());
                 Some(secret)
+            }
+            Err(error) if self.may_be_absent && error.is_absent() => {
+                if !self.absent.contains(reference.get_ref()) {
+                    self.absent.push(reference.get_ref().clone());
+                }
+                Some(Secret::absent(reference.get_ref()))
             }
             Err(error) => {
                 self.faults.at(&reference.span(), error.to_string(), secret_mend(&error));
@@ -85,6 +93,7 @@ impl Check<'_> {
 /// The next step for a secret that does not read.
 pub(crate) fn secret_mend(error: &SecretError) -> String {
     match error {
+        SecretError::NoStandIn(reference) => format!("add `\"{reference}\": \"…\"` to its `secrets`"),
         SecretError::Literal => "put it into the environment or into a file, and name that here".to_owned(),
         SecretError::NotInEnvironment(name) => format!("set `{name}` where dipcache is started, or correct the name"),
         SecretError::File { .. } => "create the file, and let dipcache read it".to_owned(),

@@ -19,7 +19,7 @@ const ORDERED: [&str; 3] = ["fields", "input", "record"];
 /// Equal for two policies whose answers may share a cache.
 pub(super) fn shape(document: &Document<'_>) -> u64 {
     let mut digest = Fnv::new();
-    for part in ["kind", "input", "upstream"] {
+    for part in ["kind", "input", "maps", "upstream"] {
         if let Some(value) = document.root().get(part) {
             digest.text(part);
             digest.value(value.get_ref(), part, &NOT_SHAPE);

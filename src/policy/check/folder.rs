@@ -4,8 +4,28 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::read_file;
-use crate::policy::{Fault, Policy};
+use super::{Parsed, Served, read_file};
+use crate::policy::{Fault, Policy, Vault};
+
+/// All that a folder of policies holds.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// What is served.
+    pub policies: Vec<Policy>,
+    /// What would be served if its secrets were there.
+    pub off: Vec<Off>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// A sound policy with `enabled = "secrets"`, some of which are not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Off {
+    /// The lookup's name.
+    pub lookup: String,
+    /// The references that lead nowhere, such as `env:VENDOR_KEY`.
+    pub missing: Vec<String>,
+}
 
 /// Reads every `*.toml` of a folder, in order of name. Good policies are there beside the faults of
 /// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
@@ -17,21 +37,30 @@ pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
 /// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own
 /// ports in. Lines must keep their numbers.
 pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
-    let mut faults = Vec::new();
-    let mut policies = Vec::new();
+    let folder = read_folder(dir, change);
+    (folder.policies, folder.faults)
+}
+
+/// As [`read_dir_with`], and tells which policies wait for a secret.
+pub fn read_folder(dir: &Path, change: &dyn Fn(String) -> String) -> Folder {
+    let mut folder = Folder::default();
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for path in toml_files(dir, &mut faults) {
+    for path in toml_files(dir, &mut folder.faults) {
         if let Some(fault) = twice(&path, &mut seen) {
-            faults.push(fault);
+            folder.faults.push(fault);
             continue;
         }
-        match read_file(&path, change) {
-            Ok(parsed) => policies.extend(parsed.enabled.then_some(parsed.policy)),
-            Err(more) => faults.extend(more),
+        match read_file(&path, change, &Vault::Real) {
+            Ok(Parsed { policy, served: Served::Yes }) => folder.policies.push(policy),
+            Ok(Parsed { policy, served: Served::Without(missing) }) => {
+                folder.off.push(Off { lookup: policy.name.to_string(), missing });
+            }
+            Ok(Parsed { served: Served::No, .. }) => {}
+            Err(more) => folder.faults.extend(more),
         }
     }
-    faults.extend(stray_files(dir, &seen));
-    (policies, faults)
+    folder.faults.extend(stray_files(dir, &seen));
+    folder
 }
 
 /// The lookup's name: the file's name without `.toml`.

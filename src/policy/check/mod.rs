@@ -11,10 +11,12 @@ mod inputs;
 mod times;
 mod upstream;
 mod rules;
+mod decoding;
 mod http;
 mod auth;
 mod dns;
 mod sql;
+mod maps;
 mod record;
 mod compile;
 mod parts;
@@ -24,23 +26,36 @@ mod digest;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_spanned::Spanned;
 
-use super::file::PolicyFile;
+use super::file::{EnabledWord, PolicyFile};
 use super::kind::Kind;
-use super::{Fault, Policy};
+use super::maps::Maps;
+use super::{Fault, Policy, Vault};
 use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
 
 pub(crate) use compile::secret_mend;
-pub use folder::{read_dir, read_dir_with};
+pub use folder::{Folder, Off, read_dir, read_dir_with, read_folder};
 
 /// A policy, and whether it is to be served.
 #[derive(Debug)]
 struct Parsed {
     policy: Policy,
-    enabled: bool,
+    served: Served,
+}
+
+/// Whether a sound policy is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Served {
+    /// It is.
+    Yes,
+    /// Its `enabled` says no.
+    No,
+    /// Not before these references lead to a secret.
+    Without(Vec<String>),
 }
 
 /// Reads one policy; its lookup's name is the file's name without `.toml`.
@@ -48,13 +63,21 @@ struct Parsed {
 /// # Errors
 /// Every fault in it.
 pub fn read(path: &Path) -> Result<Policy, Vec<Fault>> {
-    read_file(path, &|text| text).map(|parsed| parsed.policy)
+    read_with(path, &Vault::Real)
 }
 
-fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, Vec<Fault>> {
+/// As [`read`], with the secrets from a vault.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(path: &Path, vault: &Vault) -> Result<Policy, Vec<Fault>> {
+    read_file(path, &|text| text, vault).map(|parsed| parsed.policy)
+}
+
+fn read_file(path: &Path, change: &dyn Fn(String) -> String, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
     let name = folder::lookup_name(path).map_err(|fault| vec![fault])?;
     let text = file_text(path).map_err(|fault| vec![fault])?;
-    parse_text(&name, path, &change(text))
+    parse_text(&name, path, &change(text), vault)
 }
 
 /// Reads a policy from its text. `path` is where it came from: faults name it, and files that the
@@ -63,15 +86,25 @@ fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, V
 /// # Errors
 /// Every fault in it.
 pub fn parse(name: &str, path: &Path, text: &str) -> Result<Policy, Vec<Fault>> {
-    parse_text(name, path, text).map(|parsed| parsed.policy)
+    parse_text(name, path, text, &Vault::Real).map(|parsed| parsed.policy)
 }
 
-fn parse_text(name: &str, path: &Path, text: &str) -> Result<Parsed, Vec<Fault>> {
+fn parse_text(name: &str, path: &Path, text: &str, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
     let mut faults = Faults::new(Source::new(path, text));
     let parsed = Document::parse(text, &mut faults).and_then(|document| {
         let file = document.read::<PolicyFile>(&mut faults)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Check { faults: &mut faults, folder, secrets: Vec::new(), span: document.span() }.policy(name, file, &document)
+        let check = Check {
+            faults: &mut faults,
+            folder,
+            vault,
+            secrets: Vec::new(),
+            maps: Arc::default(),
+            absent: Vec::new(),
+            may_be_absent: false,
+            span: document.span(),
+        };
+        check.policy(name, file, &document)
     });
     match parsed {
         Some(parsed) if faults.is_empty() => Ok(parsed),
@@ -84,17 +117,27 @@ struct Check<'a> {
     faults: &'a mut Faults,
     /// Where files that the policy names are looked up.
     folder: &'a Path,
+    /// Where the secrets come from.
+    vault: &'a Vault,
     /// Values that the fingerprint must know of although the text does not hold them.
     secrets: Vec<String>,
+    /// References that lead to no secret yet.
+    absent: Vec<String>,
+    /// `enabled = "secrets"`: such references are no fault.
+    may_be_absent: bool,
+    /// The policy's own value maps, which its expressions carry along.
+    maps: Arc<Maps>,
     /// The top of the file.
     span: Span,
 }
 
 impl Check<'_> {
     fn policy(mut self, name: &str, file: PolicyFile, document: &Document<'_>) -> Option<Parsed> {
-        let enabled = self.faults.or(file.enabled, true);
+        let enabled = self.faults.or(file.enabled, EnabledWord::Yes);
+        self.may_be_absent = enabled == EnabledWord::WithSecrets;
         let kind = self.faults.value(file.kind).map_or(Kind::Raw, |kind| kind.into_inner().0);
         let describe = self.faults.or(file.describe, String::new());
+        self.maps = Arc::new(self.maps(file.maps.unwrap_or_default()));
         let (inputs, applies_when) = self.inputs(file.input);
         let names = Names::of(&inputs);
         let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));
@@ -125,7 +168,12 @@ impl Check<'_> {
             shape,
             fingerprint,
         };
-        Some(Parsed { policy, enabled })
+        let served = match enabled {
+            EnabledWord::No => Served::No,
+            _ if self.absent.is_empty() => Served::Yes,
+            _ => Served::Without(self.absent),
+        };
+        Some(Parsed { policy, served })
     }
 
     /// A value that must be there, in the table at `table`.

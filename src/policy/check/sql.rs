@@ -46,7 +46,7 @@ impl Check<'_> {
         }
         let secret = self.secret(reference)?;
         let scheme = secret.expose().split(':').next().unwrap_or_default().to_owned();
-        if !SCHEMES.contains(&scheme.as_str()) {
+        if !secret.expose().is_empty() && !SCHEMES.contains(&scheme.as_str()) {
             // The value may be a secret whatever is wrong with it, so it is not shown.
             let what = format!("what `{}` refers to is no database URL", reference.get_ref());
             let mend = "it must start with postgres://, mysql://, mariadb:// or sqlite:";

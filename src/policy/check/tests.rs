@@ -96,7 +96,7 @@ fn everything_head_and_times() {
 fn everything_http() {
     let policy = everything("s3cret");
     let upstream = &policy.upstreams[0];
-    assert_eq!((&*upstream.name, upstream.concurrency, upstream.format), ("vendor-a", 50, Format::Json));
+    assert_eq!((&*upstream.name, upstream.concurrency, upstream.decoding.format), ("vendor-a", 50, Format::Json));
     assert_eq!((upstream.connect_timeout, upstream.total_timeout, upstream.hold), (ms(20), Some(ms(60)), ms(90_000)));
     let rate = upstream.rate.unwrap();
     assert_eq!((rate.per_second, rate.burst), (500.0, 50));
@@ -137,13 +137,13 @@ fn everything_else() {
         .collect();
     assert_eq!(auths, ["basic s3cret s3cret", "Bearer s3cret", "Token s3cret", "api_key=s3cret"]);
     assert_eq!(http(&policy.upstreams[1]).method, HttpMethod::Post);
-    assert_eq!(policy.upstreams[1].format, Format::Text);
+    assert_eq!(policy.upstreams[1].decoding.format, Format::Text);
 
     let TransportPolicy::Dns(dns) = &policy.upstreams[5].transport else { panic!() };
     assert_eq!((dns.record, dns.try_timeout, dns.edns, dns.recursion), (DnsRecord::Naptr, ms(15), false, false));
     let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.53:53", "192.0.2.54:5353", "[2001:db8::53]:53", "[2001:db8::53]:5353"]);
-    assert_eq!(policy.upstreams[5].format, Format::None);
+    assert_eq!(policy.upstreams[5].decoding.format, Format::None);
 
     // The name that is asked for may be written as `name`; the upstream is then called after its type.
     let TransportPolicy::Dns(dns) = &policy.upstreams[6].transport else { panic!() };
@@ -176,7 +176,7 @@ fn a_small_policy_gets_the_documented_defaults() {
     );
     assert_eq!((breaker.min_samples, breaker.consecutive, breaker.probes), (20, 5, 1));
     let upstream = &policy.upstreams[0];
-    assert_eq!((&*upstream.name, upstream.concurrency, upstream.format), ("http", 200, Format::Json));
+    assert_eq!((&*upstream.name, upstream.concurrency, upstream.decoding.format), ("http", 200, Format::Json));
     assert_eq!((upstream.connect_timeout, upstream.total_timeout, upstream.hold), (ms(50), None, ms(30_000)));
     assert_eq!(
         (http(upstream).method, http(upstream).max_body, http(upstream).verify_tls),

@@ -8,9 +8,9 @@ use super::Check;
 use super::compile::Names;
 use super::parts::is_plain;
 use crate::policy::expr::READING_NAMES;
-use crate::policy::file::{FormatWord, RateFile, TransportWord, UpstreamFile};
+use crate::policy::file::{RateFile, TransportWord, UpstreamFile};
 use crate::policy::kind::Kind;
-use crate::policy::{Budget, Format, Rate, UpstreamPolicy};
+use crate::policy::{Budget, Rate, UpstreamPolicy};
 use crate::written::Span;
 
 /// What all checks of one upstream need.
@@ -75,19 +75,15 @@ impl Check<'_> {
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
 
+        let ttl = self.ttl(file.ttl.take().unwrap_or_default(), transport, &names);
+
         let timeout = file.timeout.take().unwrap_or_default();
         let connect = self.within_background(timeout.connect, around.budget, "connect");
         let total = self.within_background(timeout.total, around.budget, "total");
         let concurrency = self.at_least_one(file.concurrency.take(), 200);
         let rate = file.rate.take().and_then(|rate| self.rate(rate));
         let hold = self.faults.or(file.hold.take(), Duration::from_secs(30));
-        let format = self.faults.or(
-            file.format.take(),
-            FormatWord(match transport {
-                Some(TransportWord::Http) => Format::Json,
-                _ => Format::None,
-            }),
-        );
+        let decoding = self.decoding(&mut file, transport);
 
         let transport = match transport? {
             TransportWord::Http => self.http(file, around),
@@ -101,11 +97,12 @@ impl Check<'_> {
             total_timeout: total,
             concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
             rate,
-            format: format.0,
+            decoding,
             rules,
             fields,
             required,
             hold,
+            ttl,
         })
     }
 
@@ -175,12 +172,16 @@ impl Check<'_> {
 }
 
 /// Every key that belongs to one transport, and where it stands if it does.
-fn keys_of_transports(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 20] {
+fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, Option<Span>)> {
     use TransportWord::{Dns, Http, Sql};
     fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
         value.as_ref().map(Spanned::span)
     }
-    [
+    vec![
+        ("error_format", Http, at(&file.error_format)),
+        ("charset", Http, at(&file.charset)),
+        ("separator", Http, at(&file.separator)),
+        ("columns", Http, at(&file.columns)),
         ("method", Http, at(&file.method)),
         ("url", Http, at(&file.url)),
         ("headers", Http, at(&file.headers)),

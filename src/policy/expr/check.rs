@@ -11,10 +11,11 @@ use minijinja::machinery::{Span, parse, parse_expr};
 
 use super::environment::{self, FUNCTIONS, GLOBALS};
 use super::known::{
-    filter_instead, known_arity, known_filter, known_pattern, known_test, named, range, raw_in_the_middle,
+    filter_instead, known_arity, known_filter, known_map, known_pattern, known_test, named, range, raw_in_the_middle,
 };
 use super::{CompileError, MAX_SOURCE, READING_NAMES};
 use crate::policy::filters;
+use crate::policy::maps::Maps;
 
 /// What the text should have been, for messages.
 pub(super) const EXPRESSION: &str = "expression";
@@ -37,7 +38,7 @@ pub(super) fn bounded(source: &str) -> Result<(), CompileError> {
 }
 
 /// Checks an expression's names.
-pub(super) fn expression(source: &str, names: &[&str]) -> Result<(), CompileError> {
+pub(super) fn expression(source: &str, names: &[&str], maps: &Maps) -> Result<(), CompileError> {
     if source.trim().is_empty() {
         return Err(CompileError {
             at: super::place::whole(source),
@@ -46,14 +47,14 @@ pub(super) fn expression(source: &str, names: &[&str]) -> Result<(), CompileErro
         });
     }
     let tree = parse_expr(source).map_err(|error| not_parsed(source, &error, EXPRESSION))?;
-    Walk::new(names).expr(&tree)
+    Walk::new(names, maps).expr(&tree)
 }
 
 /// Checks a template's names.
-pub(super) fn template(source: &str, names: &[&str]) -> Result<(), CompileError> {
+pub(super) fn template(source: &str, names: &[&str], maps: &Maps) -> Result<(), CompileError> {
     let tree = parse(source, environment::ONLY_TEMPLATE, environment::syntax())
         .map_err(|error| not_parsed(source, &error, TEMPLATE))?;
-    Walk::new(names).stmt(&tree)
+    Walk::new(names, maps).stmt(&tree)
 }
 
 /// What the parser said, with its place.
@@ -88,11 +89,12 @@ fn within(source: &str, range: Range<usize>) -> Range<usize> {
 /// The walk: which names are in reach where it stands.
 struct Walk<'a> {
     names: Vec<&'a str>,
+    maps: &'a Maps,
 }
 
 impl<'a> Walk<'a> {
-    fn new(names: &[&'a str]) -> Self {
-        Self { names: GLOBALS.iter().chain(FUNCTIONS.iter()).copied().chain(names.iter().copied()).collect() }
+    fn new(names: &[&'a str], maps: &'a Maps) -> Self {
+        Self { names: GLOBALS.iter().chain(FUNCTIONS.iter()).copied().chain(names.iter().copied()).collect(), maps }
     }
 
     /// Runs a part whose names end with it.
@@ -226,7 +228,7 @@ impl<'a> Walk<'a> {
         match filter.name {
             "select" | "reject" => word(0).map_or(Ok(()), |(name, at)| known_test(&name, at))?,
             "selectattr" | "rejectattr" => word(1).map_or(Ok(()), |(name, at)| known_test(&name, at))?,
-            "map" => word(0).map_or(Ok(()), |(name, at)| known_filter(&name, at))?,
+            "map" => word(0).map_or(Ok(()), |(name, at)| known_map(&name, at, self.maps))?,
             _ => {}
         }
         self.args(&filter.args)

@@ -18,8 +18,13 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use minijinja::{Environment, Expression, Value};
 
+use crate::policy::maps::Maps;
+
+pub(crate) use environment::filter_names;
 pub use place::Place;
 pub use scope::Scope;
 
@@ -37,6 +42,7 @@ const MAX_SOURCE: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Expr {
     source: String,
+    maps: Option<Arc<Maps>>,
     run: Expression<'static, 'static>,
 }
 
@@ -44,6 +50,7 @@ pub struct Expr {
 #[derive(Debug)]
 pub struct Template {
     source: String,
+    maps: Option<Arc<Maps>>,
     place: Place,
     // Boxed: policies hold many templates inline, and this is large.
     run: Box<Environment<'static>>,
@@ -72,12 +79,20 @@ impl Expr {
     /// # Errors
     /// Unknown filters, tests and names, and text that is no expression.
     pub fn compile(source: &str, names: &[&str]) -> Result<Self, CompileError> {
+        Self::compile_with(source, names, &Arc::default())
+    }
+
+    /// Compiles it with a policy's own value maps, which it carries along.
+    ///
+    /// # Errors
+    /// As [`Expr::compile`].
+    pub fn compile_with(source: &str, names: &[&str], maps: &Arc<Maps>) -> Result<Self, CompileError> {
         check::bounded(source)?;
-        check::expression(source, names)?;
+        check::expression(source, names, maps)?;
         let run = environment::shared()
             .compile_expression_owned(source.to_owned())
             .map_err(|error| check::not_parsed(source, &error, check::EXPRESSION))?;
-        Ok(Self { source: source.to_owned(), run })
+        Ok(Self { source: source.to_owned(), maps: own(maps), run })
     }
 
     /// The text that it was compiled from.
@@ -90,7 +105,7 @@ impl Expr {
     /// # Errors
     /// When a filter refuses its input, two values do not go together, or the run takes too long.
     pub fn eval(&self, scope: &Scope) -> Result<Value, ExprError> {
-        self.run.eval(scope.0.clone()).map_err(ExprError::from)
+        self.run.eval(scope.with_maps(self.maps.as_ref())).map_err(ExprError::from)
     }
 
     /// Runs it and asks whether the result counts as true.
@@ -108,12 +123,20 @@ impl Template {
     /// # Errors
     /// As [`Expr::compile`]; and a byte 0 in a JSON body's own text.
     pub fn compile(source: &str, names: &[&str], place: Place) -> Result<Self, CompileError> {
+        Self::compile_with(source, names, place, &Arc::default())
+    }
+
+    /// Compiles it with a policy's own value maps, which it carries along.
+    ///
+    /// # Errors
+    /// As [`Template::compile`].
+    pub fn compile_with(source: &str, names: &[&str], place: Place, maps: &Arc<Maps>) -> Result<Self, CompileError> {
         check::bounded(source)?;
-        check::template(source, names)?;
+        check::template(source, names, maps)?;
         place.accepts(source)?;
         let run = environment::of_template(source, place)
             .map_err(|error| check::not_parsed(source, &error, check::TEMPLATE))?;
-        Ok(Self { source: source.to_owned(), place, run: Box::new(run) })
+        Ok(Self { source: source.to_owned(), maps: own(maps), place, run: Box::new(run) })
     }
 
     /// The text that it was compiled from.
@@ -128,8 +151,13 @@ impl Template {
     /// that no DNS can hold.
     pub fn render(&self, scope: &Scope) -> Result<String, ExprError> {
         let template = self.run.get_template(environment::ONLY_TEMPLATE)?;
-        self.place.finish(template.render(scope.0.clone())?)
+        self.place.finish(template.render(scope.with_maps(self.maps.as_ref()))?)
     }
+}
+
+/// Most policies have no maps of their own, and then nothing is carried.
+fn own(maps: &Arc<Maps>) -> Option<Arc<Maps>> {
+    (!maps.is_empty()).then(|| Arc::clone(maps))
 }
 
 impl From<minijinja::Error> for ExprError {

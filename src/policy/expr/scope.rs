@@ -8,6 +8,8 @@ use std::sync::Arc;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
+use crate::policy::filters::OWN_MAPS;
+use crate::policy::maps::Maps;
 use crate::policy::{Question, Reading};
 
 /// What expressions see: `key`, the declared inputs, and what an upstream said, if it has said something.
@@ -23,6 +25,39 @@ impl Scope {
     /// The names a rule or a field sees.
     pub fn of_reading(question: &Question, reading: &Reading) -> Self {
         Self(Value::from_object(Names::of(question, Some(Said::of(reading)))))
+    }
+}
+
+impl Scope {
+    /// The same names, with an expression's own value maps beside them.
+    pub(super) fn with_maps(&self, maps: Option<&Arc<Maps>>) -> Value {
+        match maps {
+            None => self.0.clone(),
+            Some(maps) => Value::from_object(WithMaps { names: self.0.clone(), maps: Arc::clone(maps) }),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WithMaps {
+    names: Value,
+    maps: Arc<Maps>,
+}
+
+impl Object for WithMaps {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        if name == OWN_MAPS {
+            return Some(Value::from_dyn_object(Arc::clone(&self.maps)));
+        }
+        self.names.get_attr(name).ok().filter(|value| !value.is_undefined())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
     }
 }
 

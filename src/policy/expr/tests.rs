@@ -15,7 +15,7 @@ fn question() -> Question {
 
 fn reading(body: &serde_json::Value) -> Scope {
     let headers = vec![("X-Cost".to_owned(), "1".to_owned()), ("x-cost".to_owned(), "2".to_owned())];
-    let reading = Reading::of_http(200, headers, body.to_string().as_bytes(), Format::Json);
+    let reading = Reading::of_http(200, headers, body.to_string().as_bytes(), &Format::Json.into());
     Scope::of_reading(&question(), &reading)
 }
 
@@ -192,7 +192,7 @@ fn a_typo_is_found_when_it_is_compiled() {
         ("status == 1 and stauts == 2", 16..22, "no name `stauts`", "`status`"),
         ("body is definde", 8..15, "no test `definde`", "`defined`"),
         ("body | selectattr('a', 'eqq', 1)", 23..28, "no test `eqq`", "`eq`"),
-        ("body | map('uper')", 11..17, "no filter `uper`", "`upper`"),
+        ("body | map('uper')", 11..17, "no filter and no value map `uper`", "`upper`"),
         ("body.a.startswith('x')", 7..17, "no method `startswith`", "startingwith"),
         ("lower(body)", 0..5, "no function `lower`", "`value | lower`"),
         ("body | tojson", 7..13, "no filter `tojson`", "leave it out"),

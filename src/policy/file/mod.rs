@@ -15,15 +15,16 @@ use std::time::Duration;
 use crate::written::{Bytes, Field, Node, Ratio};
 
 pub(super) use input::{DeclaredFile, InputFile};
-pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, UpstreamFile};
-pub(super) use words::{AuthWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
+pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, TtlFile, UpstreamFile};
+pub(super) use words::{AuthWord, EnabledWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct PolicyFile {
-    /// `false`: checked, but not served.
-    pub enabled: Field<bool>,
+    /// `true`. With `false` it is checked, but not served; with `"secrets"` it is served once every secret it
+    /// names is there.
+    pub enabled: Field<EnabledWord>,
     /// `raw`, where it is left out.
     pub kind: Field<KindWord>,
     /// One line for people.
@@ -34,8 +35,14 @@ pub(super) struct PolicyFile {
     pub breaker: Option<BreakerFile>,
     pub fallback: Option<Spanned<FallbackFile>>,
     pub answer: Option<AnswerFile>,
+    /// Value maps of the policy's own, by name.
+    pub maps: Option<IndexMap<Spanned<String>, MapFile>>,
     pub upstream: Option<Vec<Spanned<UpstreamFile>>>,
 }
+
+/// `[maps.NAME]`: a vendor's word and what it means. A word between slashes is a regular expression, and `*` stands
+/// for every other word.
+pub(super) type MapFile = IndexMap<Spanned<String>, Spanned<Node>>;
 
 /// `[budget]`
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +62,8 @@ pub(super) struct BudgetFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct CacheFile {
+    /// false: nothing is ever kept, and no other key of this table means anything.
+    pub no_cache: Field<bool>,
     /// 1h.
     pub found: Field<Duration>,
     /// 10m, at most `found`.

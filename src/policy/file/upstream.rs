@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
-use super::words::{AuthWord, FormatWord, RuleOutcome, TransportWord};
+use super::words::{AuthWord, CharsetName, FormatWord, RuleOutcome, Separator, TransportWord};
 use crate::policy::{DnsRecord, HttpMethod};
 use crate::written::{Bytes, Field, Lines, Node, Written};
 
@@ -31,6 +31,7 @@ pub(crate) struct UpstreamFile {
     #[serde(default)]
     pub rule: Vec<Spanned<RuleFile>>,
     pub fields: Option<Spanned<Named>>,
+    pub ttl: Option<TtlFile>,
 
     // HTTP
     /// GET, or POST where there is a body.
@@ -43,6 +44,14 @@ pub(crate) struct UpstreamFile {
     pub auth: Option<Spanned<AuthFile>>,
     /// json for HTTP, none for the others.
     pub format: Field<FormatWord>,
+    /// The format of an answer whose status is not 2xx, where it differs.
+    pub error_format: Field<FormatWord>,
+    /// As the vendor's header says, else UTF-8.
+    pub charset: Field<CharsetName>,
+    /// `;` for delimited, `&` for kv, `,` for csv and a tab for tsv.
+    pub separator: Field<Separator>,
+    /// The names of the values of delimited; of csv and tsv, where the first row has none.
+    pub columns: Lines<String>,
     /// 64KiB.
     pub max_body: Field<Bytes>,
     /// A PEM file, looked up beside the policy.
@@ -116,4 +125,24 @@ pub(crate) struct RuleFile {
     pub outcome: Field<RuleOutcome>,
     pub hold: Field<Duration>,
     pub ttl: Field<Duration>,
+    /// An expression: seconds or a moment that the vendor gives.
+    pub hold_from: Field<String>,
+    /// An expression: the vendor's own words on what went wrong.
+    pub detail: Field<String>,
+    /// false.
+    pub alert: Field<bool>,
+    /// true.
+    pub cacheable: Field<bool>,
+    /// true.
+    pub breaker: Field<bool>,
+}
+
+/// `[upstream.ttl]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { from = \"body.expires\" }")]
+pub(crate) struct TtlFile {
+    /// An expression: seconds, a moment, or `NO-CACHE` or `NO-EXPIRATION`.
+    pub from: Field<String>,
+    /// false.
+    pub cache_control: Field<bool>,
 }

@@ -2,11 +2,44 @@
 
 use std::time::Duration;
 
+use encoding_rs::Encoding;
+
 use crate::answer::Outcome;
+use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
 use crate::policy::{DnsRecord, Format, HttpMethod};
 use crate::written::{Leaf, Word, Wrong, nearest};
+
+/// `enabled`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EnabledWord {
+    /// Checked and served.
+    Yes,
+    /// Checked, and not served.
+    No,
+    /// Checked, and served once every secret it names is there; until then it is off, and no fault.
+    WithSecrets,
+}
+
+impl Leaf for EnabledWord {
+    const EXPECTED: &'static str = "true, false or \"secrets\"";
+    const EXAMPLE: &'static str = "\"secrets\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "secrets" => Ok(Self::WithSecrets),
+            _ => Err(Wrong::new(
+                format!("`{text}` does not say whether the policy is served"),
+                "write true, false, or \"secrets\": served once every secret it names is there",
+            )),
+        }
+    }
+
+    fn from_bool(value: bool) -> Result<Self, Wrong> {
+        Ok(if value { Self::Yes } else { Self::No })
+    }
+}
 
 /// `[budget] order`
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +121,54 @@ pub(crate) struct FormatWord(pub(crate) Format);
 
 impl Word for FormatWord {
     const WHAT: &'static str = "a format";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("json", Self(Format::Json)), ("text", Self(Format::Text)), ("none", Self(Format::None))];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("json", Self(Format::Json)),
+        ("xml", Self(Format::Xml)),
+        ("text", Self(Format::Text)),
+        ("delimited", Self(Format::Delimited)),
+        ("kv", Self(Format::Kv)),
+        ("csv", Self(Format::Csv)),
+        ("tsv", Self(Format::Tsv)),
+        ("none", Self(Format::None)),
+    ];
+}
+
+/// `[[upstream]] charset`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CharsetName(pub(crate) &'static Encoding);
+
+impl Leaf for CharsetName {
+    const EXPECTED: &'static str = "a charset, in quotes";
+    const EXAMPLE: &'static str = "\"latin-1\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        decode::charset_of_name(text).map(Self).ok_or_else(|| {
+            Wrong::new(
+                format!("`{text}` is not a charset that is known here"),
+                "write `utf-8`, `latin-1`, `windows-1252` or another name of the WHATWG's list",
+            )
+        })
+    }
+}
+
+/// `[[upstream]] separator`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Separator(pub(crate) char);
+
+impl Leaf for Separator {
+    const EXPECTED: &'static str = "one character, in quotes";
+    const EXAMPLE: &'static str = "\";\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None) => Ok(Self(c)),
+            _ => Err(Wrong::new(
+                format!("`{text}` is not one character"),
+                "write the one that stands between two values, such as \";\", or \"\\t\" for a tab",
+            )),
+        }
+    }
 }
 
 /// `auth = { type = … }`

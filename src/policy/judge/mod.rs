@@ -8,6 +8,7 @@
 //! All this happens before the cache and the breaker see the answer: a vendor's status code alone never decides.
 
 mod record;
+mod span;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,22 @@ use crate::policy::kind::Kind;
 use crate::policy::{Expr, FallbackValue, Policy, Question, Reading, UpstreamPolicy};
 
 use super::expr::Scope;
+use span::Life;
 
 /// How long a vendor is left alone that has no money or plan left for us.
 const QUOTA_HOLD: Duration = Duration::from_secs(600);
 
 /// How long a vendor is left alone that refuses our credentials.
 const AUTH_HOLD: Duration = Duration::from_secs(60);
+
+/// The longest hold that is taken from an answer: a mistyped year must not switch a vendor off.
+const MAX_HOLD: Duration = Duration::from_secs(86_400);
+
+/// The most characters of a vendor's words that are told.
+const DETAIL_LENGTH: usize = 200;
+
+/// Digits in a row that are told: a vendor's error code, and no subscriber.
+const CODE_LENGTH: usize = 6;
 
 /// One rule: the first whose test holds decides.
 #[derive(Debug)]
@@ -34,10 +45,28 @@ pub struct Rule {
     pub when: Expr,
     /// What it means.
     pub outcome: Outcome,
-    /// How long the upstream is left alone.
+    /// How long the upstream is left alone, where the vendor does not say.
     pub hold: Option<Duration>,
+    /// Where the vendor says how long it wants to be left alone: seconds or a moment.
+    pub hold_from: Option<Expr>,
     /// How long the answer lives, instead of the policy's time for this outcome.
     pub ttl: Option<Duration>,
+    /// What went wrong in the vendor's own words, for logs, events and `try`.
+    pub detail: Option<Expr>,
+    /// Raises an event.
+    pub alert: bool,
+    /// False for an answer that is given and not kept.
+    pub cacheable: bool,
+    /// False for a failure that is no sample for the breaker.
+    pub breaker: bool,
+}
+
+impl Rule {
+    /// A rule without options.
+    pub fn new(when: Expr, outcome: Outcome) -> Self {
+        let (hold, hold_from, ttl, detail) = (None, None, None, None);
+        Self { when, outcome, hold, hold_from, ttl, detail, alert: false, cacheable: true, breaker: true }
+    }
 }
 
 /// What an upstream's answer means.
@@ -49,8 +78,16 @@ pub struct Judgement {
     pub record: Option<Record>,
     /// How long the answer lives, where rule or answer say so.
     pub ttl: Option<Duration>,
+    /// False for an answer that must not be kept.
+    pub keep: bool,
     /// How long the upstream is to be left alone.
     pub hold: Option<Duration>,
+    /// True when nobody said how long, so that each further hold may be longer than the one before.
+    pub hold_grows: bool,
+    /// True when somebody should look at it.
+    pub alert: bool,
+    /// False for a failure that is no sample for the breaker.
+    pub sample: bool,
     /// Which rule fired: `rule 2`, or `built in: 404`.
     pub rule: String,
     /// What went wrong, for logs and `try`; never a secret.
@@ -61,16 +98,24 @@ impl UpstreamPolicy {
     /// Says what an upstream's answer means, and makes the record of it. `kind` is the policy's.
     pub fn judge(&self, kind: Kind, question: &Question, reading: &Reading) -> Judgement {
         let scope = Scope::of_reading(question, reading);
-        let mut judgement = self.first_rule(&scope).unwrap_or_else(|| tail::judge(reading));
+        let rule = self.first_rule(&scope);
+        let mut judgement = rule.map_or_else(|| tail::judge(reading), |(index, rule)| judged(index, rule, &scope));
         if judgement.outcome.has_record() {
             self.fill(&mut judgement, kind, &scope);
         }
-        judgement.ttl = judgement.ttl.or(reading.ttl);
-        judgement.hold = self.hold_for(&judgement, reading);
+        if judgement.outcome.is_answer() && judgement.ttl.is_none() {
+            match span::life(&self.ttl, &scope, reading, wall_clock()) {
+                Some(Life::For(life)) => judgement.ttl = Some(life),
+                Some(Life::NotKept) => judgement.keep = false,
+                None => {}
+            }
+        }
+        let hold_from = rule.and_then(|(_, rule)| rule.hold_from.as_ref());
+        self.hold(&mut judgement, hold_from, &scope, reading);
         judgement
     }
 
-    fn first_rule(&self, scope: &Scope) -> Option<Judgement> {
+    fn first_rule(&self, scope: &Scope) -> Option<(usize, &Rule)> {
         let holds = |rule: &Rule| match rule.when.is_true(scope) {
             Ok(holds) => holds,
             Err(error) => {
@@ -78,12 +123,7 @@ impl UpstreamPolicy {
                 false
             }
         };
-        let (index, rule) = self.rules.iter().enumerate().find(|(_, rule)| holds(rule))?;
-        Some(Judgement {
-            ttl: rule.ttl,
-            hold: rule.hold,
-            ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
-        })
+        self.rules.iter().enumerate().find(|(_, rule)| holds(rule))
     }
 
     /// Makes the record, which has the last word: nothing found is `not_found`, parts missing `partial`.
@@ -109,28 +149,71 @@ impl UpstreamPolicy {
         }
     }
 
-    /// How long the upstream is left alone: what the rule says, else what the vendor says, else the
-    /// policy's or our own time for such a case.
-    fn hold_for(&self, judgement: &Judgement, reading: &Reading) -> Option<Duration> {
-        if !judgement.outcome.is_hold() {
-            return judgement.hold;
-        }
-        let asked = || match judgement.outcome {
+    /// How long the upstream is left alone: what the rule finds in the answer, else what a rate limit's
+    /// `Retry-After` says, else the rule's own time, else the policy's or our own for such a case, which grows.
+    fn hold(&self, judgement: &mut Judgement, from: Option<&Expr>, scope: &Scope, reading: &Reading) {
+        let outcome = judgement.outcome;
+        let found = || {
+            let value = from?.eval(scope);
+            let value = value.inspect_err(|error| tracing::debug!(%error, "`hold_from` does not run")).ok()?;
+            span::wait(&value, reading, wall_clock()).map(|wait| wait.min(MAX_HOLD))
+        };
+        let asked = || match outcome {
             Outcome::RateLimited => tail::retry_after(reading, wall_clock()),
             _ => None,
         };
-        let usual = || match judgement.outcome {
-            Outcome::QuotaExhausted => QUOTA_HOLD,
-            Outcome::AuthError => AUTH_HOLD,
-            _ => self.hold,
-        };
-        Some(asked().or(judgement.hold).unwrap_or_else(usual))
+        judgement.hold = found().or_else(asked).or(judgement.hold);
+        if judgement.hold.is_none() && outcome.is_hold() {
+            judgement.hold_grows = true;
+            judgement.hold = Some(match outcome {
+                Outcome::QuotaExhausted => QUOTA_HOLD,
+                Outcome::AuthError => AUTH_HOLD,
+                _ => self.hold,
+            });
+        }
     }
+}
+
+/// What a rule decides, before there is a record.
+fn judged(index: usize, rule: &Rule, scope: &Scope) -> Judgement {
+    Judgement {
+        ttl: rule.ttl,
+        hold: rule.hold,
+        keep: rule.cacheable,
+        alert: rule.alert,
+        sample: rule.breaker,
+        detail: rule.detail.as_ref().and_then(|detail| said(detail, scope)),
+        ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
+    }
+}
+
+/// The vendor's own words: one line, cut, and without what could be a telephone number.
+fn said(detail: &Expr, scope: &Scope) -> Option<String> {
+    let value = detail.eval(scope).ok().filter(|value| !value.is_undefined() && !value.is_none())?;
+    let mut line = String::new();
+    let mut digits = 0;
+    for c in value.to_string().chars().filter(|c| !c.is_control()).take(DETAIL_LENGTH) {
+        digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
+        // Codes are short; of anything longer the rest is not told.
+        line.push(if digits > CODE_LENGTH { '*' } else { c });
+    }
+    Some(line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
 impl Judgement {
     fn new(outcome: Outcome, rule: String) -> Self {
-        Self { outcome, record: None, ttl: None, hold: None, rule, detail: None }
+        Self {
+            outcome,
+            record: None,
+            ttl: None,
+            keep: true,
+            hold: None,
+            hold_grows: false,
+            alert: false,
+            sample: true,
+            rule,
+            detail: None,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use request::{Request, render};
 use std::time::Duration;
 
 use crate::deadline::{Deadline, now};
-use crate::policy::{Format, HttpPolicy, Question, Reading, UpstreamPolicy};
+use crate::policy::{Decoding, HttpPolicy, Question, Reading, UpstreamPolicy};
 use crate::upstream::redact::Redactor;
 use crate::upstream::{Failure, FailureKind};
 
@@ -34,7 +34,7 @@ pub struct HttpUpstream {
     redactor: Redactor,
     total_timeout: Option<Duration>,
     max_body: usize,
-    format: Format,
+    decoding: Decoding,
 }
 
 impl HttpUpstream {
@@ -48,7 +48,7 @@ impl HttpUpstream {
             redactor: request::secrets(&http.auth),
             total_timeout: policy.total_timeout,
             max_body: http.max_body,
-            format: policy.format,
+            decoding: policy.decoding.clone(),
         })
     }
 
@@ -58,7 +58,7 @@ impl HttpUpstream {
     /// See [`Failure`].
     pub async fn ask(&self, http: &HttpPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
         let request = render(http, question)?;
-        Ok(self.fetch(&request, deadline).await?.into_reading(self.format))
+        Ok(self.fetch(&request, deadline).await?.into_reading(&self.decoding))
     }
 
     /// Sends a rendered request and reads what comes.
@@ -72,7 +72,7 @@ impl HttpUpstream {
             Some(limit) => deadline.earlier(Deadline::at(now() + limit)),
             None => deadline,
         };
-        let wanted = if self.format == Format::None { 0 } else { self.max_body };
+        let wanted = if self.decoding.wants_no_body() { 0 } else { self.max_body };
         match deadline.limit(answer::read(self.client.execute(request), wanted)).await {
             Some(result) => result,
             None => Err(Failure::new(FailureKind::Timeout, "no whole answer by the deadline")),
