@@ -20,6 +20,7 @@ use crate::admin::{self, Admin, Pulse, Simulated};
 use crate::config::{Config, Endpoint, MemcachedFormat};
 use crate::deadline::{now, tick};
 use crate::events::{Event, EventType, Events};
+use crate::front::dns;
 use crate::front::form::Form;
 use crate::front::http::{self, Settings};
 use crate::front::listen::{Drain, Limits, Listener, UnixDoor};
@@ -82,6 +83,8 @@ pub struct App {
     pub http: Vec<SocketAddr>,
     /// Where memcached's text protocol is spoken over TCP.
     pub memcached: Vec<SocketAddr>,
+    /// Where DNS is spoken, over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
     /// Where the admin listener is.
     pub admin: Vec<SocketAddr>,
     load: Load,
@@ -120,6 +123,7 @@ impl App {
             events,
             http: Vec::new(),
             memcached: Vec::new(),
+            dns: Vec::new(),
             admin: Vec::new(),
             load,
             config,
@@ -131,6 +135,7 @@ impl App {
         };
         app.listen_http()?;
         app.listen_memcached()?;
+        app.listen_dns().await?;
         app.listen_admin().await?;
         app.fronts.spawn(sweep(Arc::clone(&app.lookups), app.drain.clone()));
         app.door.ready.store(true, Ordering::Release);
@@ -164,6 +169,17 @@ impl App {
         };
         let settings = memcached::Settings { limits: self.limits(), form, ..memcached::Settings::default() };
         self.fronts.spawn(memcached::serve(doors, Arc::clone(&self.lookups), settings, self.drain.clone()));
+        Ok(())
+    }
+
+    async fn listen_dns(&mut self) -> anyhow::Result<()> {
+        let mut doors = Vec::new();
+        for address in &self.config.listen.dns {
+            doors.push(dns::Door::bind(*address).await?);
+        }
+        self.dns = doors.iter().map(dns::Door::address).collect();
+        let settings = dns::Settings { limits: self.limits(), ..dns::Settings::default() };
+        self.fronts.spawn(dns::serve(doors, Arc::clone(&self.lookups), settings, self.drain.clone()));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::deadline::Deadline;
 use crate::front::Front;
 use crate::lookup::{Lookup, Lookups};
-use crate::policy::{BadInput, Question};
+use crate::policy::{BadInput, InputType, Kind, Question};
 
 /// Where lookups are found.
 pub trait Desk: Send + Sync + 'static {
@@ -23,6 +23,10 @@ pub trait Desk: Send + Sync + 'static {
     /// Every lookup's name and whether it is up, in order of name.
     fn flags(&self) -> Vec<(Arc<str>, bool)>;
 
+    /// The lookups of DNS names whose records have this field (`a`, `srv`…), one after another in order of name:
+    /// the first is number 0.
+    fn resolver(&self, field: &str, number: usize) -> Option<Self::Line>;
+
     /// Counts a request for a lookup that does not exist.
     fn unknown(&self, front: Front);
 }
@@ -34,6 +38,9 @@ pub trait Line: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`BadInput`] says which part does not fit.
     fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput>;
+
+    /// True where the policy takes a further input of this name.
+    fn declares(&self, input: &str) -> bool;
 
     /// The field that format `text` answers.
     fn text_field(&self) -> &str;
@@ -74,6 +81,16 @@ impl Desk for Lookups {
         self.all().iter().map(|lookup| (lookup.policy.name.clone(), lookup.is_up())).collect()
     }
 
+    fn resolver(&self, field: &str, number: usize) -> Option<Arc<Lookup>> {
+        let resolves = |lookup: &&Arc<Lookup>| {
+            let policy = &lookup.policy;
+            matches!(policy.kind, Kind::Dns | Kind::Enum)
+                && matches!(policy.inputs.key, InputType::DnsName)
+                && policy.field_order.iter().any(|kept| kept == field)
+        };
+        self.all().iter().filter(resolves).nth(number).cloned()
+    }
+
     fn unknown(&self, front: Front) {
         Lookups::unknown(self, front);
     }
@@ -82,6 +99,10 @@ impl Desk for Lookups {
 impl Line for Arc<Lookup> {
     fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput> {
         self.policy.question(key, inputs)
+    }
+
+    fn declares(&self, input: &str) -> bool {
+        self.policy.inputs.further.iter().any(|declared| &*declared.name == input)
     }
 
     fn text_field(&self) -> &str {

@@ -9,6 +9,7 @@
 //! felt by another client.
 
 pub mod desk;
+pub mod dns;
 pub mod form;
 pub mod http;
 pub mod listen;

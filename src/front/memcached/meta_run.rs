@@ -190,7 +190,7 @@ fn delete(line: &MetaLine<'_>, slot: &mut Slot<'_>, out: &mut Vec<u8>) {
 fn arithmetic(line: &MetaLine<'_>, slot: &mut Slot<'_>, out: &mut Vec<u8>) {
     let (tick, flags) = (slot.tick, &line.flags);
     let (number, item) = match (slot.item(), flags.vivify) {
-        (None, None) => return if flags.quiet { () } else { reply(b"NF", line, out) },
+        (None, None) => return reply(b"NF", line, out),
         (None, Some(exptime)) => {
             let mut item = Item::new(Box::default(), 0, Expires::of(exptime, tick), tick);
             item.set_number(flags.initial);
