@@ -1,5 +1,7 @@
 //! The DNS front over real sockets: by hand for what no tool sends, and with dig, unbound and dnsperf.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! A real Kamailio with the script that ships, asking through the memcached front: INVITE in, 302 out.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::collections::HashMap;

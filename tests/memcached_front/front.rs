@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Takes everything up to the end of the connection.
-    pub async fn to_end(&mut self) -> String {
+    pub async fn rest(&mut self) -> String {
         let mut got = Vec::new();
         let read = timeout(Duration::from_secs(5), self.0.read_to_end(&mut got)).await;
         // A reset ends a connection as well.

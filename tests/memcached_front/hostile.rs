@@ -37,7 +37,7 @@ async fn the_binary_protocol_is_closed_at_once() {
     let front = Front::start(&[]);
     let mut client = front.client().await;
     client.send(b"\x80\x0b\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0").await;
-    assert_eq!(client.to_end().await, "");
+    assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]
@@ -47,8 +47,8 @@ async fn a_command_that_is_never_finished_is_given_up_and_an_idle_client_is_not(
     let (mut idle, mut half, mut value) = (front.client().await, front.client().await, front.client().await);
     half.send("get hal").await;
     value.send("set k 0 0 1000000\r\nabc").await;
-    assert_eq!(half.to_end().await, "CLIENT_ERROR the command was not finished in time\r\n");
-    assert_eq!(value.to_end().await, "CLIENT_ERROR the command was not finished in time\r\n");
+    assert_eq!(half.rest().await, "CLIENT_ERROR the command was not finished in time\r\n");
+    assert_eq!(value.rest().await, "CLIENT_ERROR the command was not finished in time\r\n");
     assert_eq!(idle.ask("get a\r\n").await, "END\r\n");
 }
 
@@ -118,6 +118,6 @@ async fn thousands_of_connections_and_one_a_command() {
     for n in 0..500 {
         let mut client = Client::connect(address).await;
         client.send(format!("get k{n}\r\nquit\r\n")).await;
-        assert_eq!(client.to_end().await, format!("VALUE k{n} 0 1\r\nx\r\nEND\r\n"));
+        assert_eq!(client.rest().await, format!("VALUE k{n} 0 1\r\nx\r\nEND\r\n"));
     }
 }

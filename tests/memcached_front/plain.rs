@@ -63,7 +63,7 @@ const CASES: &[&str] = &[
     "ms st 2 T100\r\nhi\r\nmd st I T30\r\nmg st v t s\r\nmg st v\r\nms st 2\r\nyo\r\nmg st v\r\n",
     "mg viv N30 v t\r\nmg viv N30 v t\r\nms viv 1\r\nx\r\nmg viv N30 v\r\n",
     "ms rc 1 T10\r\nx\r\nmg rc R30 v t\r\nmg rc R30\r\nms rc 1 T100\r\nx\r\nmg rc R30\r\n",
-    "ms Zm9v 1 b k\r\nx\r\nmg Zm9v b k v\r\nmg foo k v\r\nmg !!! b\r\nmd Zm9v b k\r\n",
+    "ms Zm9v 1 b k\r\nx\r\nmg Zm9v b k v\r\nmg Zm9v b v\r\nmg foo v\r\nmg !!! b\r\nmd Zm9v b k\r\n",
     "ms inv 1\r\nx\r\nms inv 1 I C1\r\ny\r\nmg inv v\r\nmg inv v\r\n",
     "ms a 1 T-1\r\nx\r\nmg a v t\r\n",
     // Flushes last.
@@ -80,7 +80,7 @@ async fn byte_for_byte_as_memcached() {
             let mut client = Client::connect(address).await;
             client.send(case).await;
             let reply = if case.starts_with("quit") {
-                client.to_end().await
+                client.rest().await
             } else {
                 client.send("mn\r\n").await;
                 client.until(b"MN\r\n").await
@@ -177,7 +177,7 @@ async fn a_drain_answers_what_is_in_hand_and_takes_the_socket_away() {
     let mut idle = front.client().await;
     assert_eq!(idle.ask("get a\r\n").await, "END\r\n");
     front.drain.begin();
-    assert_eq!(idle.to_end().await, "");
+    assert_eq!(idle.rest().await, "");
     tokio::time::timeout(Duration::from_secs(5), front.serving).await.unwrap().unwrap();
     assert!(!front.socket.exists());
 }

@@ -45,7 +45,7 @@ async fn answer<D: Desk>(query: &[u8], desk: &D) -> Option<Vec<u8>> {
     let reply = match read(query) {
         Incoming::Noise => return None,
         Incoming::Refused(reply, _) => *reply,
-        Incoming::Asked(asked) => match begin(desk, asked) {
+        Incoming::Asked(asked) => match begin(desk, *asked) {
             Step::Say(reply, _) => reply,
             Step::Ask(question) => question.reply(desk, now()).await,
         },

@@ -48,7 +48,7 @@ fn take<D: Desk>(
     waiting: &mut JoinSet<()>,
 ) {
     let asked = match read(bytes) {
-        Incoming::Asked(asked) => asked,
+        Incoming::Asked(asked) => *asked,
         Incoming::Refused(reply, size) => return send(socket, from, reply::bytes(&reply, size)),
         Incoming::Noise => return,
     };

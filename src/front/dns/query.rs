@@ -14,7 +14,7 @@ const PLAIN_UDP: u16 = 512;
 /// What came in.
 pub enum Incoming {
     /// A question to be answered.
-    Asked(Asked),
+    Asked(Box<Asked>),
     /// A message to be refused with this reply.
     Refused(Box<Message>, u16),
     /// Nothing that is ever answered: a stray answer, or less than a header.
@@ -119,7 +119,7 @@ pub fn read(bytes: &[u8]) -> Incoming {
     let [question] = query.queries.as_slice() else { return refused(reply, ResponseCode::FormErr, size) };
     reply.add_query(question.clone());
     match Kind::of(question.query_type()).filter(|_| question.query_class() == DNSClass::IN) {
-        Some(kind) => Incoming::Asked(Asked { question: question.clone(), kind, size, reply }),
+        Some(kind) => Incoming::Asked(Box::new(Asked { question: question.clone(), kind, size, reply })),
         None => {
             Reason::NotSupported.tell(&mut reply);
             refused(reply, ResponseCode::Refused, size)

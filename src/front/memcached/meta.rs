@@ -31,7 +31,7 @@ pub enum MetaVerb {
 pub struct MetaLine<'a> {
     /// What it does.
     pub verb: MetaVerb,
-    /// The key, decoded.
+    /// The key; owned where it came as base64 and was decoded.
     pub key: Cow<'a, [u8]>,
     /// The key as it was sent, for flag `k`.
     pub sent_key: &'a [u8],
