@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pulse, Simulated};
 use crate::config::{Config, Endpoint, MemcachedFormat};
-use crate::deadline::{now, tick};
+use crate::deadline::{Deadline, now, tick};
 use crate::events::{Event, EventType, Events};
 use crate::front::dns;
 use crate::front::form::Form;
@@ -31,6 +31,9 @@ use crate::telemetry::recorder;
 
 /// How often dead entries are taken away.
 const SWEEP: Duration = Duration::from_secs(30);
+
+/// How long the listeners wait at start for tables to be loaded.
+const TABLES_AT_START: Duration = Duration::from_secs(3);
 
 /// What a load brings: settings and policies without a fault.
 #[derive(Debug)]
@@ -107,6 +110,11 @@ impl App {
         let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
         lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
+        // A small table answers the first caller; a large one, or one whose database is gone, holds nobody up.
+        let tables = Deadline::after(TABLES_AT_START);
+        for lookup in lookups.all().iter() {
+            lookup.tables_settled(tables).await;
+        }
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
             events: Arc::clone(&events),
@@ -201,8 +209,15 @@ impl App {
         Ok(())
     }
 
-    /// Loads config and policies again. A fault leaves everything as it was, and is told.
+    /// Loads config and policies again, and every table. A fault leaves everything as it was, and is told.
     pub fn reload(&self) {
+        self.reload_config();
+        for lookup in self.lookups.all().iter() {
+            lookup.want_tables(None, false);
+        }
+    }
+
+    fn reload_config(&self) {
         match self.try_reload() {
             Ok(count) => {
                 self.events.raise(Event::of_node(EventType::ConfigReloaded, format!("{count} lookups")));

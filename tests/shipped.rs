@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dipcache::answer::Outcome;
 use dipcache::policy::check::{read_folder, read_with};
-use dipcache::policy::{Policy, TransportPolicy, Vault};
+use dipcache::policy::{Policy, TransportPolicy, Vars, Vault};
 use dipcache::replay::{Report, cases, files, replay};
 
 fn folder() -> PathBuf {
@@ -28,7 +28,7 @@ fn reports() -> Vec<Report> {
 /// The policy behind a cases file, with the stand-ins that the file gives.
 fn policy(name: &str) -> Policy {
     let cases = cases::read(&folder().join("cases").join(format!("{name}.json"))).unwrap();
-    read_with(&folder().join(format!("{name}.toml")), &Vault::StandIns(cases.secrets)).unwrap()
+    read_with(&folder().join(format!("{name}.toml")), &cases.vars, &Vault::StandIns(cases.secrets)).unwrap()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn every_found_case_says_what_is_kept_and_every_vendor_what_is_asked() {
 
 #[test]
 fn on_a_bare_machine_all_are_off_and_none_is_a_fault() {
-    let read = read_folder(&folder(), &|text| text);
+    let read = read_folder(&folder(), &Vars::new(), &|text| text);
     let faults: Vec<String> = read.faults.iter().map(ToString::to_string).collect();
     assert_eq!(faults, [""; 0]);
     let served: Vec<&str> = read.policies.iter().map(|policy| &*policy.name).collect();

@@ -40,6 +40,26 @@ pub(super) async fn flush_key(State(admin): State<Arc<Admin>>, Path((name, key))
     Ok(if lookup.forget(&question) { "the entry is gone\n" } else { "there was no such entry\n" }.to_owned())
 }
 
+/// `PUT /v1/tables/{lookup}/{upstream}`: loads a table soon; with `force` as the body whatever it brings is believed.
+pub(super) async fn load_table(
+    State(admin): State<Arc<Admin>>,
+    Path((name, upstream)): Path<(String, String)>,
+    body: String,
+) -> Said {
+    let force = match body.trim() {
+        "" => false,
+        "force" => true,
+        _ => return Err((StatusCode::BAD_REQUEST, "the body must be empty or `force`\n".to_owned())),
+    };
+    let lookup = find(&admin, &name)?;
+    if lookup.want_tables(Some(&upstream), force) {
+        return Ok(format!("{name}/{upstream} is loaded; /v1/status tells how it ended\n"));
+    }
+    let known: Vec<_> = lookup.tables().map(|(member, _)| member.name.to_string()).collect();
+    let known = if known.is_empty() { "it has none".to_owned() } else { format!("there are {}", known.join(", ")) };
+    Err((StatusCode::NOT_FOUND, format!("{name} has no table `{upstream}`; {known}\n")))
+}
+
 /// `PUT /v1/sim/{lookup}/{upstream}`: an order to a simulated vendor. Answers what it does from now on.
 pub(super) async fn order(
     State(admin): State<Arc<Admin>>,

@@ -27,10 +27,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::AdminRights;
-use crate::deadline::Instant;
+use crate::deadline::{Instant, now};
 use crate::events::Events;
 use crate::lookup::Lookups;
-use crate::telemetry::recorder;
+use crate::telemetry::{recorder, table_age};
 
 pub use pulse::Pulse;
 
@@ -96,6 +96,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/health/{lookup}", put(changes::lay_hand))
         .route("/v1/cache/{lookup}", delete(changes::flush))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
+        .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
@@ -130,6 +131,12 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     for lookup in admin.lookups.all().iter() {
         lookup.meters().entries.set(lookup.local.len() as f64);
         bytes += lookup.local.bytes();
+        for (member, table) in lookup.tables() {
+            if let Some(snapshot) = table.snapshot() {
+                let age = now().saturating_duration_since(snapshot.since).as_secs_f64();
+                table_age(&lookup.policy.name, &member.name, age);
+            }
+        }
     }
     metrics::gauge!("dipcache_cache_bytes").set(bytes as f64);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], recorder::render())

@@ -10,7 +10,7 @@ use crate::config;
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
 use crate::policy::check::{Folder, Off, read_folder};
-use crate::policy::{Fault, Policy};
+use crate::policy::{Fault, Policy, Vars};
 use crate::telemetry::log;
 
 /// Runs until it is told to stop.
@@ -24,7 +24,7 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         let app = if config.simulator {
             let world = World::start(Ports::Usual).await?;
             let simulator = Arc::clone(&world.simulator);
-            App::start(load(path, move |folder| world.policies_of(folder)), Some(simulator)).await?
+            App::start(load(path, move |folder, _| world.policies_of(folder)), Some(simulator)).await?
         } else {
             App::start(load(path, served), None).await?
         };
@@ -40,8 +40,8 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
 }
 
 /// The policies of a folder. Those that wait for a secret are told, each time.
-fn served(folder: &Path) -> (Vec<Policy>, Vec<Fault>) {
-    let Folder { policies, off, faults } = read_folder(folder, &|text| text);
+fn served(folder: &Path, vars: &Vars) -> (Vec<Policy>, Vec<Fault>) {
+    let Folder { policies, off, faults } = read_folder(folder, vars, &|text| text);
     for Off { lookup, missing } in off {
         tracing::info!(lookup, missing = missing.join(", "), "off until its secret is there");
     }
@@ -49,10 +49,13 @@ fn served(folder: &Path) -> (Vec<Policy>, Vec<Fault>) {
 }
 
 /// Reads the config and the policies it names, each time anew.
-fn load(path: Option<PathBuf>, policies: impl Fn(&Path) -> (Vec<Policy>, Vec<Fault>) + Send + Sync + 'static) -> Load {
+fn load(
+    path: Option<PathBuf>,
+    policies: impl Fn(&Path, &Vars) -> (Vec<Policy>, Vec<Fault>) + Send + Sync + 'static,
+) -> Load {
     Box::new(move || {
         let config = config::load(path.as_deref())?;
-        let (policies, faults) = policies(&config.policies);
+        let (policies, faults) = policies(&config.policies, &config.vars);
         if faults.is_empty() { Ok(Loaded { config, policies }) } else { Err(faults) }
     })
 }

@@ -39,7 +39,7 @@ struct Tried {
 /// Asks each upstream in turn until one answers; exit code 1 when none does.
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
     let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
-    let Folder { policies, off, faults } = read_folder(&config.policies, &|text| text);
+    let Folder { policies, off, faults } = read_folder(&config.policies, &config.vars, &|text| text);
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {
             return Err(check::summed_up(&faults));
@@ -87,6 +87,10 @@ async fn try_all(policy: &Policy, question: &Question, only: Option<&str>) -> an
 
 async fn try_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question) -> anyhow::Result<Tried> {
     let transport = Upstream::build(upstream).with_context(|| format!("upstream `{}`", upstream.name))?;
+    if let Some(table) = transport.table() {
+        // Nothing else runs here: the load may have this thread.
+        table.load_here(policy.kind, upstream).with_context(|| format!("upstream `{}`", upstream.name))?;
+    }
     let request = transport.describe(upstream, question).unwrap_or_else(|why| why.to_string());
     let began = now();
     // As long as a dip that nobody waits for: who types `try` wants to see the answer, late or not.

@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 
 use super::events::{EventsForm, EventsMode, SinkType};
 use super::{LogFormat, MemcachedFormat};
-use crate::written::{Bytes, Field, Lines, Node};
+use crate::written::{Bytes, Field, Lines, Node, Plain, Written};
 
 /// A whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +24,8 @@ pub(super) struct ConfigFile {
     pub log: Option<LogFile>,
     pub drain: Option<DrainFile>,
     pub limits: Option<LimitsFile>,
+    /// Values that go before the policies' own `[vars]`.
+    pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
 }
 
 /// `[listen]`

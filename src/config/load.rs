@@ -85,7 +85,7 @@ pub fn check_all(path: Option<&Path>) -> Vec<Fault> {
 /// As [`check_all`], with the policies themselves and those that wait for a secret.
 pub fn examine(path: Option<&Path>) -> Folder {
     match load(path) {
-        Ok(config) => read_folder(&config.policies, &|text| text),
+        Ok(config) => read_folder(&config.policies, &config.vars, &|text| text),
         Err(faults) => Folder { faults, ..Folder::default() },
     }
 }

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::policy::Secret;
+use crate::policy::{Secret, Vars};
 
 pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
 pub use load::{EMBEDDED, check_all, examine, load, load_text, load_with};
@@ -52,6 +52,8 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds for what comes in.
     pub limits: Limits,
+    /// Values that go before the policies' own `[vars]`.
+    pub vars: Vars,
 }
 
 impl Config {

@@ -32,6 +32,10 @@ pub enum EventType {
     Held,
     /// A vendor answered what a rule of its policy marks with `alert`.
     Alert,
+    /// A table has rows for the first time, or again after a load that failed.
+    TableLoaded,
+    /// A load of a table failed or was not believed; the old rows go on.
+    TableRejected,
     /// A new config runs.
     ConfigReloaded,
     /// A new config was refused, and the old one goes on.
@@ -53,6 +57,8 @@ impl EventType {
             Self::Closed => "dipcache.upstream.closed",
             Self::Held => "dipcache.upstream.held",
             Self::Alert => "dipcache.upstream.alert",
+            Self::TableLoaded => "dipcache.table.loaded",
+            Self::TableRejected => "dipcache.table.rejected",
             Self::ConfigReloaded => "dipcache.config.reloaded",
             Self::ConfigRejected => "dipcache.config.rejected",
             Self::NodeStarted => "dipcache.node.started",
@@ -62,7 +68,10 @@ impl EventType {
 
     /// True for what somebody should look at.
     const fn is_bad(self) -> bool {
-        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::Alert | Self::ConfigRejected)
+        matches!(
+            self,
+            Self::Degraded | Self::Opened | Self::Held | Self::Alert | Self::TableRejected | Self::ConfigRejected
+        )
     }
 }
 

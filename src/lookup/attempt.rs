@@ -198,7 +198,7 @@ impl Lookup {
         // Looking and noting are one step, or an older look could be noted last, and stay.
         let _turn = self.turning.lock();
         let now = now();
-        let usable = self.members.iter().any(|member| member.health.is_usable(now));
+        let usable = self.members.iter().any(|member| member.is_usable(now));
         if self.verdict.note(usable) && !self.is_retired() {
             let reason = if usable { "an upstream is usable again" } else { "no upstream is usable" };
             self.flag_turned(reason);

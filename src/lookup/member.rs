@@ -49,19 +49,24 @@ pub struct Given {
 }
 
 impl Member {
-    /// A healthy upstream. Opens no connection.
+    /// A healthy upstream. Opens no connection. `before` is the one of this name until now: its table goes on.
     ///
     /// # Errors
     /// When the client cannot be built.
-    pub fn build(policy: &UpstreamPolicy, breaker: BreakerRules) -> Result<Self, Failure> {
+    pub fn build(policy: &UpstreamPolicy, breaker: BreakerRules, before: Option<&Self>) -> Result<Self, Failure> {
         Ok(Self {
             name: Arc::clone(&policy.name),
-            upstream: Upstream::build(policy)?,
+            upstream: Upstream::build_after(policy, before.map(|before| &before.upstream))?,
             health: UpstreamHealth::new(breaker, policy.concurrency, policy.rate, now()),
             last: Mutex::new(None),
             watched: AtomicBool::new(false),
             alerted: Mutex::new(None),
         })
+    }
+
+    /// True when it may be asked now and can answer: a table without rows cannot.
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        self.upstream.table().is_none_or(|table| table.is_loaded()) && self.health.is_usable(now)
     }
 
     /// Remembers what is asked, or would be if it were well.

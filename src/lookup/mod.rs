@@ -1,7 +1,7 @@
 //! The pipeline: one dip from question to answer. Read this page first.
 //!
 //! ```text
-//! hit     the local cache knows it and it is fresh: answer, wait for nothing
+//! hit     the local cache knows it and it is fresh: answer, wait for nothing. Tables answer here, always
 //! miss    no policy for this key?             not_applicable
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
@@ -20,6 +20,7 @@ mod member;
 mod probe;
 mod race;
 mod registry;
+mod tables;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -52,6 +53,8 @@ pub struct Lookup {
     pub members: Vec<Member>,
     /// The flag.
     pub verdict: Verdict,
+    /// True when all upstreams are tables, which answer at once: no cache, no flight.
+    tables_only: bool,
     flights: Arc<Flights>,
     meters: Meters,
     events: Arc<Events>,
@@ -65,6 +68,9 @@ impl Lookup {
     /// The fresh answer from the local cache, if there is one. Waits for nothing.
     #[inline]
     pub fn hit(self: &Arc<Self>, question: &Question) -> Option<Answer> {
+        if self.tables_only {
+            return tables::answer(self, question);
+        }
         let tick = tick();
         let entry = self.local.get(&question.id, tick)?;
         if entry.freshness(tick) != Freshness::Fresh {
@@ -80,6 +86,9 @@ impl Lookup {
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
+        }
+        if self.tables_only {
+            return self.second_rank(&question, tables::no_answer());
         }
         if let Err(refused) = self.anybody_to_ask() {
             // The next probe asks this: the question that was asked last may be one that always fails.

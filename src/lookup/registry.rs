@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
+use crate::deadline::now;
 use crate::events::Events;
 use crate::health::{Override, Verdict};
 use crate::lookup::flight::{Flights, Room};
-use crate::lookup::{Lookup, Member};
+use crate::lookup::{Lookup, Member, tables};
 use crate::policy::{CacheRules, Policy};
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
@@ -82,6 +83,7 @@ impl Lookups {
         let after = Arc::new(after);
         self.current.store(Arc::clone(&after));
         succeed(&before, &after);
+        after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))).for_each(tables::keep);
         Ok(())
     }
 }
@@ -114,7 +116,8 @@ impl Lookup {
         room: Arc<Room>,
     ) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
-            Member::build(upstream, policy.breaker).map_err(|why| CannotBuild {
+            let before = old.and_then(|old| old.members.iter().find(|member| member.name == upstream.name));
+            Member::build(upstream, policy.breaker, before).map_err(|why| CannotBuild {
                 lookup: policy.name.to_string(),
                 upstream: upstream.name.to_string(),
                 why,
@@ -132,11 +135,15 @@ impl Lookup {
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
         }
+        let tables_only = members.iter().all(|member| member.upstream.table().is_some());
+        // Nothing has broken yet: the flag is set without an event. A table's first load turns it.
+        verdict.note(members.iter().any(|member| member.is_usable(now())));
         Ok(Self {
             policy: Arc::new(policy),
             local,
             members,
             verdict,
+            tables_only,
             flights: Flights::new(room),
             meters,
             events,

@@ -8,6 +8,7 @@
 //! [`Policy::applies`] says whether it is asked at all; an upstream renders its templates over the
 //! question and brings back a [`Reading`]; [`UpstreamPolicy::judge`] makes a [`Judgement`] of it.
 
+pub mod ambient;
 pub mod check;
 pub mod decode;
 pub mod expr;
@@ -19,6 +20,7 @@ pub mod judge;
 pub mod kind;
 pub mod maps;
 pub mod number;
+pub mod request;
 pub mod secret;
 pub mod vault;
 
@@ -29,6 +31,7 @@ use std::time::Duration;
 
 use crate::answer::Outcome;
 
+pub use ambient::{Ambient, Vars};
 pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
@@ -36,6 +39,7 @@ pub use input::{BadInput, Declared, InputType, Inputs, Question};
 pub use judge::{Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
+pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
 pub use secret::Secret;
 pub use vault::Vault;
 
@@ -228,6 +232,8 @@ pub enum TransportPolicy {
     Dns(DnsPolicy),
     /// A database.
     Sql(SqlPolicy),
+    /// A whole result or file, held in memory.
+    Table(TablePolicy),
 }
 
 /// A request to a REST vendor.
@@ -235,14 +241,26 @@ pub enum TransportPolicy {
 pub struct HttpPolicy {
     /// `GET`, `POST` or `PUT`.
     pub method: HttpMethod,
-    /// The URL; each value is escaped for its place in path or query.
+    /// Base URLs in order of preference, without a slash at the end; empty where `url` is whole.
+    pub bases: Vec<String>,
+    /// The URL, or what stands behind a base; each value is escaped for its place in path or query.
     pub url: Template,
+    /// Parameters behind those that the URL has.
+    pub query: Vec<Pair>,
     /// Header names and their values.
     pub headers: Vec<(String, Template)>,
     /// The body, if the method has one.
     pub body: Option<Body>,
+    /// A form, which is a body too.
+    pub form: Option<Vec<Pair>>,
     /// How we show who we are.
     pub auth: Auth,
+    /// Other credentials than those, where an input says so.
+    pub chosen: Option<Chosen>,
+    /// The secrets that templates put into requests.
+    pub secrets: Vec<Secret>,
+    /// How connections are made, and what may be done twice.
+    pub wire: Wire,
     /// The largest body read, decompressed, in bytes.
     pub max_body: usize,
     /// Certificates that are trusted beside the system's.
@@ -297,6 +315,8 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// Several headers of the vendor's own.
+    Headers(Vec<(String, Secret)>),
     /// A query parameter.
     Query {
         /// The parameter's name.
@@ -304,6 +324,10 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// A token that is fetched with credentials of ours.
+    OAuth2(OAuth2),
+    /// A signature over the request.
+    Hmac(Box<Hmac>),
 }
 
 /// A question to a name server.
@@ -353,4 +377,76 @@ pub struct SqlPolicy {
     pub pool: u32,
     /// The most rows read.
     pub max_rows: usize,
+}
+
+/// A whole result or file, held in memory and asked there.
+#[derive(Debug)]
+pub struct TablePolicy {
+    /// Where its rows are.
+    pub source: TableSource,
+    /// Which row a key means.
+    pub matching: TableMatch,
+    /// The columns of a row's key: several are joined with `-`; a range has its first and its last number.
+    pub key_columns: Vec<String>,
+    /// The keys that a question is looked up by, in order, the first that is there counts; empty: the question's own.
+    pub keys: Vec<Template>,
+    /// How often it is loaded again; `None`: when its file changes.
+    pub every: Option<Duration>,
+    /// How long one load may take.
+    pub load_timeout: Duration,
+    /// A load whose number of rows differs from the one before by more than this share of it is refused; 1 allows all.
+    pub max_change: f64,
+    /// A load of fewer rows is refused.
+    pub min_rows: usize,
+    /// A load of more rows is refused.
+    pub max_rows: usize,
+    /// Equal for two policies whose tables come from the same place and are asked in the same way.
+    pub origin: u64,
+    /// Equal for two policies whose tables hold the same.
+    pub content: u64,
+}
+
+/// Where a table's rows are.
+#[derive(Debug)]
+pub enum TableSource {
+    /// All rows of a statement without parameters.
+    Sql {
+        /// As [`SqlPolicy::database`].
+        database: Secret,
+        /// One read-only statement.
+        query: String,
+    },
+    /// A file of delimited lines; one whose name ends in `.gz` is unpacked.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What stands between two columns.
+        separator: u8,
+        /// Whether the first line names the columns.
+        header: bool,
+        /// The columns' names, where the file does not tell them or others are wanted; else empty.
+        columns: Vec<String>,
+    },
+}
+
+/// Which row of a table a key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableMatch {
+    /// The one with this key.
+    Exact,
+    /// The one with the longest key that the digits begin with.
+    LongestPrefix,
+    /// The narrowest one whose two keys the digits lie between.
+    Range,
+}
+
+impl TableMatch {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::LongestPrefix => "longest_prefix",
+            Self::Range => "range",
+        }
+    }
 }

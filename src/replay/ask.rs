@@ -9,7 +9,8 @@ use serde_json::{Map, Value as Json};
 use super::cases::{Case, Stub, StubbedFailure};
 use super::compare::{self, Difference};
 use crate::answer::Outcome;
-use crate::policy::{BadInput, Judgement, Policy, Question, Reading, TransportPolicy, UpstreamPolicy};
+use crate::policy::{BadInput, Judgement, Kind, Policy, Question, Reading, TransportPolicy, UpstreamPolicy};
+use crate::upstream::table::Table;
 use crate::upstream::{Failure, FailureKind};
 
 /// How a case's dip ended.
@@ -91,7 +92,7 @@ fn ask_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question, case
         let asked = Difference::new("answer", "no request", format!("a request to `{}`", upstream.name));
         return (Ended::early(Outcome::Open, "the case has no answer", None), vec![asked]);
     };
-    let ended = match reading(upstream, stub) {
+    let ended = match reading(policy.kind, upstream, question, stub) {
         Ok(reading) => Ended::judged(upstream.judge(policy.kind, question, &reading)),
         Err(failure) => Ended::failed(&failure),
     };
@@ -99,7 +100,7 @@ fn ask_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question, case
 }
 
 /// The stub in the form in which the transport would have brought it.
-fn reading(upstream: &UpstreamPolicy, stub: &Stub) -> Result<Reading, Failure> {
+fn reading(kind: Kind, upstream: &UpstreamPolicy, question: &Question, stub: &Stub) -> Result<Reading, Failure> {
     match stub.failure {
         Some(StubbedFailure::Timeout) => return Err(Failure::new(FailureKind::Timeout, "the case says so")),
         Some(StubbedFailure::Connect) => return Err(Failure::new(FailureKind::Connect, "the case says so")),
@@ -120,5 +121,9 @@ fn reading(upstream: &UpstreamPolicy, stub: &Stub) -> Result<Reading, Failure> {
         TransportPolicy::Sql(_) => {
             Ok(Reading { rows: Value::from(Serde(stub.rows.as_deref().unwrap_or_default())), ..Reading::default() })
         }
+        // The case's rows are the whole table.
+        TransportPolicy::Table(table) => Table::of_rows(kind, upstream, stub.rows.as_deref().unwrap_or_default())
+            .map_err(|why| Failure::new(FailureKind::Policy, why))?
+            .ask(table, question),
     }
 }

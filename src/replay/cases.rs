@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::answer::Outcome;
-use crate::policy::Fault;
+use crate::policy::{Fault, Vars};
 use crate::written::{Leaf, file_text};
 
 /// A whole file.
@@ -23,6 +23,9 @@ pub struct CasesFile {
     /// A stand-in for each secret that the policy refers to: `"env:VENDOR_KEY": "KEY0123"`.
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
+    /// Values in the place of the policy's own `[vars]`.
+    #[serde(default)]
+    pub vars: Vars,
     /// The cases.
     pub cases: Vec<Case>,
 }

@@ -113,6 +113,8 @@ pub(super) fn request(
             let values = bound.0.iter().map(|(name, value)| (name.clone(), of_param(value))).collect();
             expect.parameters.as_ref().map_or(Vec::new(), |expected| tables("request.parameters", expected, &values))
         }
+        // A table is in memory: nothing is sent.
+        TransportPolicy::Table(_) => Vec::new(),
     })
 }
 

@@ -83,7 +83,7 @@ fn policy_of(file: &Path, cases: &CasesFile) -> Result<Policy, Vec<Fault>> {
         Some(path) => folder.join(path),
         None => folder.join("..").join(file.file_name().unwrap_or_default()).with_extension("toml"),
     };
-    check::read_with(&path, &Vault::StandIns(cases.secrets.clone()))
+    check::read_with(&path, &cases.vars, &Vault::StandIns(cases.secrets.clone()))
 }
 
 /// Runs a case against a policy.

@@ -7,6 +7,8 @@ pub mod histogram;
 pub mod log;
 pub mod meters;
 pub mod recorder;
+mod tables;
 
 pub use histogram::Histogram;
 pub use meters::{FrontName, Meters};
+pub use tables::{TableMeters, table_age};

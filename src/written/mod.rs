@@ -30,7 +30,7 @@ mod quoting;
 mod near;
 
 pub(crate) use faults::{Faults, Span};
-pub(crate) use leaf::{Leaf, Ratio, Written, Wrong};
+pub(crate) use leaf::{Leaf, Plain, Ratio, Written, Wrong};
 pub(crate) use list::Lines;
 pub(crate) use near::nearest;
 pub(crate) use node::Node;

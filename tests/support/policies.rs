@@ -6,6 +6,7 @@ use std::time::Duration;
 use dipcache::policy::expr::Place;
 use dipcache::policy::{
     Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, TtlRules, UpstreamPolicy,
+    Wire,
 };
 
 /// An upstream of this transport, without rules or fields.
@@ -31,9 +32,15 @@ pub fn http() -> HttpPolicy {
     HttpPolicy {
         method: HttpMethod::Get,
         url: Template::compile("http://127.0.0.1/", &[], Place::Url).expect("a template"),
+        bases: Vec::new(),
+        query: Vec::new(),
         headers: Vec::new(),
         body: None,
+        form: None,
         auth: Auth::None,
+        chosen: None,
+        secrets: Vec::new(),
+        wire: Wire::default(),
         max_body: 64 * 1024,
         ca: None,
         verify_tls: true,

@@ -4,6 +4,7 @@ use serde_spanned::Spanned;
 
 use super::Check;
 use crate::policy::expr::{CompileError, Place, READING_NAMES};
+use crate::policy::request::REQUEST_NAMES;
 use crate::policy::secret::SecretError;
 use crate::policy::{Expr, Inputs, Secret, Template};
 use crate::written::Span;
@@ -24,6 +25,11 @@ impl Names {
     /// What a request's templates see.
     pub(super) fn question(&self) -> Vec<&str> {
         self.question.iter().map(String::as_str).collect()
+    }
+
+    /// What an HTTP request's templates see.
+    pub(super) fn request(&self) -> Vec<&str> {
+        self.question().into_iter().chain(REQUEST_NAMES).collect()
     }
 
     /// What rules and fields see: the question, and what a transport's answer has.
@@ -60,7 +66,7 @@ impl Check<'_> {
 
     /// Compiles a template.
     pub(super) fn template(&mut self, source: &Spanned<String>, names: Vec<&str>, place: Place) -> Option<Template> {
-        Template::compile_with(source.get_ref(), &names, place, &self.maps)
+        Template::compile_within(source.get_ref(), &names, place, &self.ambient, &self.maps)
             .map_err(|error| self.not_compiled(&source.span(), error))
             .ok()
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Parsed, Served, read_file};
-use crate::policy::{Fault, Policy, Vault};
+use crate::policy::{Fault, Policy, Vars, Vault};
 
 /// All that a folder of policies holds.
 #[derive(Debug, Default)]
@@ -31,18 +31,25 @@ pub struct Off {
 /// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
 /// are not looked at.
 pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
-    read_dir_with(dir, &|text| text)
+    read_dir_over(dir, &Vars::new())
+}
+
+/// As [`read_dir`], with a site's values in the place of the policies' own `[vars]`.
+pub fn read_dir_over(dir: &Path, vars: &Vars) -> (Vec<Policy>, Vec<Fault>) {
+    let folder = read_folder(dir, vars, &|text| text);
+    (folder.policies, folder.faults)
 }
 
 /// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own
 /// ports in. Lines must keep their numbers.
 pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
-    let folder = read_folder(dir, change);
+    let folder = read_folder(dir, &Vars::new(), change);
     (folder.policies, folder.faults)
 }
 
-/// As [`read_dir_with`], and tells which policies wait for a secret.
-pub fn read_folder(dir: &Path, change: &dyn Fn(String) -> String) -> Folder {
+/// As [`read_dir_with`], with a site's values in the place of the policies' own `[vars]`; tells also which
+/// policies wait for a secret.
+pub fn read_folder(dir: &Path, vars: &Vars, change: &dyn Fn(String) -> String) -> Folder {
     let mut folder = Folder::default();
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
     for path in toml_files(dir, &mut folder.faults) {
@@ -50,7 +57,7 @@ pub fn read_folder(dir: &Path, change: &dyn Fn(String) -> String) -> Folder {
             folder.faults.push(fault);
             continue;
         }
-        match read_file(&path, change, &Vault::Real) {
+        match read_file(&path, vars, change, &Vault::Real) {
             Ok(Parsed { policy, served: Served::Yes }) => folder.policies.push(policy),
             Ok(Parsed { policy, served: Served::Without(missing) }) => {
                 folder.off.push(Off { lookup: policy.name.to_string(), missing });

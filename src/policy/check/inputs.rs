@@ -11,7 +11,7 @@ use crate::policy::number::Country;
 use crate::written::Span;
 
 /// Names that mean something else already: in expressions, or in a request's query.
-const TAKEN: [&str; 12] = [
+const TAKEN: &[&str] = &[
     "key",
     "status",
     "headers",
@@ -24,6 +24,21 @@ const TAKEN: [&str; 12] = [
     "format",
     "field",
     "tollfree",
+    "vars",
+    "secrets",
+    "record",
+    "now_unix",
+    "now_unix_ms",
+    "now_iso",
+    "uuid",
+    "nonce",
+    "method",
+    "url",
+    "host",
+    "path",
+    "query_string",
+    "timestamp",
+    "signature",
 ];
 
 const KEY_MEND: &str = "say what the key is: `key = { type = \"tn\", country = \"US\" }` under [input]";

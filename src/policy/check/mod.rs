@@ -7,16 +7,23 @@
 //! make others.
 
 mod folder;
+mod ambient;
 mod inputs;
 mod times;
 mod upstream;
 mod rules;
 mod decoding;
 mod http;
+mod url;
+mod body;
+mod pairs;
+mod wire;
 mod auth;
+mod credentials;
 mod dns;
 mod sql;
 mod maps;
+mod table;
 mod record;
 mod compile;
 mod parts;
@@ -33,12 +40,12 @@ use serde_spanned::Spanned;
 use super::file::{EnabledWord, PolicyFile};
 use super::kind::Kind;
 use super::maps::Maps;
-use super::{Fault, Policy, Vault};
+use super::{Ambient, Fault, Policy, Vars, Vault};
 use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
 
 pub(crate) use compile::secret_mend;
-pub use folder::{Folder, Off, read_dir, read_dir_with, read_folder};
+pub use folder::{Folder, Off, read_dir, read_dir_over, read_dir_with, read_folder};
 
 /// A policy, and whether it is to be served.
 #[derive(Debug)]
@@ -63,21 +70,21 @@ enum Served {
 /// # Errors
 /// Every fault in it.
 pub fn read(path: &Path) -> Result<Policy, Vec<Fault>> {
-    read_with(path, &Vault::Real)
+    read_with(path, &Vars::new(), &Vault::Real)
 }
 
-/// As [`read`], with the secrets from a vault.
+/// As [`read`], with a site's values in the place of the policy's own `[vars]`, and the secrets from a vault.
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_with(path: &Path, vault: &Vault) -> Result<Policy, Vec<Fault>> {
-    read_file(path, &|text| text, vault).map(|parsed| parsed.policy)
+pub fn read_with(path: &Path, vars: &Vars, vault: &Vault) -> Result<Policy, Vec<Fault>> {
+    read_file(path, vars, &|text| text, vault).map(|parsed| parsed.policy)
 }
 
-fn read_file(path: &Path, change: &dyn Fn(String) -> String, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
+fn read_file(path: &Path, vars: &Vars, change: &dyn Fn(String) -> String, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
     let name = folder::lookup_name(path).map_err(|fault| vec![fault])?;
     let text = file_text(path).map_err(|fault| vec![fault])?;
-    parse_text(&name, path, &change(text), vault)
+    parse_text(&name, path, &change(text), vars, vault)
 }
 
 /// Reads a policy from its text. `path` is where it came from: faults name it, and files that the
@@ -86,10 +93,18 @@ fn read_file(path: &Path, change: &dyn Fn(String) -> String, vault: &Vault) -> R
 /// # Errors
 /// Every fault in it.
 pub fn parse(name: &str, path: &Path, text: &str) -> Result<Policy, Vec<Fault>> {
-    parse_text(name, path, text, &Vault::Real).map(|parsed| parsed.policy)
+    parse_over(name, path, text, &Vars::new())
 }
 
-fn parse_text(name: &str, path: &Path, text: &str, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
+/// As [`parse`], with a site's values in the place of the policy's own `[vars]`.
+///
+/// # Errors
+/// Every fault in it.
+pub fn parse_over(name: &str, path: &Path, text: &str, vars: &Vars) -> Result<Policy, Vec<Fault>> {
+    parse_text(name, path, text, vars, &Vault::Real).map(|parsed| parsed.policy)
+}
+
+fn parse_text(name: &str, path: &Path, text: &str, vars: &Vars, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
     let mut faults = Faults::new(Source::new(path, text));
     let parsed = Document::parse(text, &mut faults).and_then(|document| {
         let file = document.read::<PolicyFile>(&mut faults)?;
@@ -102,6 +117,8 @@ fn parse_text(name: &str, path: &Path, text: &str, vault: &Vault) -> Result<Pars
             maps: Arc::default(),
             absent: Vec::new(),
             may_be_absent: false,
+            site: vars,
+            ambient: Arc::default(),
             span: document.span(),
         };
         check.policy(name, file, &document)
@@ -127,6 +144,10 @@ struct Check<'a> {
     may_be_absent: bool,
     /// The policy's own value maps, which its expressions carry along.
     maps: Arc<Maps>,
+    /// A site's values in the place of the policy's own `[vars]`.
+    site: &'a Vars,
+    /// The policy's `[vars]` and `[secrets]`, for its templates.
+    ambient: Arc<Ambient>,
     /// The top of the file.
     span: Span,
 }
@@ -138,6 +159,7 @@ impl Check<'_> {
         let kind = self.faults.value(file.kind).map_or(Kind::Raw, |kind| kind.into_inner().0);
         let describe = self.faults.or(file.describe, String::new());
         self.maps = Arc::new(self.maps(file.maps.unwrap_or_default()));
+        self.ambient = self.ambient(file.vars.unwrap_or_default(), file.secrets.unwrap_or_default());
         let (inputs, applies_when) = self.inputs(file.input);
         let names = Names::of(&inputs);
         let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));
@@ -150,8 +172,8 @@ impl Check<'_> {
         let field_order = record::field_order(&upstreams, fallback.as_deref());
         let text_field = self.text_field(file.answer.unwrap_or_default(), kind, &field_order);
 
-        let shape = digest::shape(document);
-        let fingerprint = digest::fingerprint(name, document, &self.secrets);
+        let shape = digest::shape(document, &self.ambient.vars);
+        let fingerprint = digest::fingerprint(name, document, &self.ambient.vars, &self.secrets);
         let policy = Policy {
             name: name.into(),
             kind,

@@ -10,7 +10,7 @@ use super::parts::is_plain;
 use crate::policy::expr::READING_NAMES;
 use crate::policy::file::{RateFile, TransportWord, UpstreamFile};
 use crate::policy::kind::Kind;
-use crate::policy::{Budget, Rate, UpstreamPolicy};
+use crate::policy::{Budget, Decoding, Format, Rate, UpstreamPolicy};
 use crate::written::Span;
 
 /// What all checks of one upstream need.
@@ -28,6 +28,7 @@ const fn reading_names(transport: TransportWord) -> &'static [&'static str] {
         TransportWord::Http => &["status", "headers", "body", "text"],
         TransportWord::Dns => &["rcode", "answers"],
         TransportWord::Sql => &["rows"],
+        TransportWord::Table => &["row"],
     }
 }
 
@@ -63,14 +64,18 @@ impl Check<'_> {
     ) -> Option<UpstreamPolicy> {
         let given = file.transport.is_some();
         let transport = self.faults.value(file.transport.take());
-        let mend = "add `type = \"http\"`, `\"dns\"` or `\"sql\"`";
+        let mend = "add `type = \"http\"`, `\"dns\"`, `\"sql\"` or `\"table\"`";
         let transport = self.required(transport, &around.table, "type", given, mend).map(Spanned::into_inner);
 
         let name = self.upstream_name(&mut file, around, transport, taken);
         if let Some(transport) = transport {
             self.foreign_keys(&file, transport);
         }
-        let names = around.names.reading(transport.map_or(&READING_NAMES, reading_names));
+        let names = match transport {
+            // A table's records are made when it is loaded, when nobody has asked yet.
+            Some(TransportWord::Table) => reading_names(TransportWord::Table).to_vec(),
+            transport => around.names.reading(transport.map_or(&READING_NAMES, reading_names)),
+        };
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
@@ -83,12 +88,17 @@ impl Check<'_> {
         let concurrency = self.at_least_one(file.concurrency.take(), 200);
         let rate = file.rate.take().and_then(|rate| self.rate(rate));
         let hold = self.faults.or(file.hold.take(), Duration::from_secs(30));
-        let decoding = self.decoding(&mut file, transport);
+        let decoding = match transport {
+            // What stands between a file's columns is the table's own affair.
+            Some(TransportWord::Table) => Decoding { format: Format::None, ..Decoding::default() },
+            transport => self.decoding(&mut file, transport),
+        };
 
         let transport = match transport? {
             TransportWord::Http => self.http(file, around),
             TransportWord::Dns => self.dns(file, around),
             TransportWord::Sql => self.sql(file, around),
+            TransportWord::Table => self.table(file, around, &fields, &required),
         };
         Some(UpstreamPolicy {
             name: name.into(),
@@ -162,8 +172,18 @@ impl Check<'_> {
 
     /// Keys that mean nothing for this transport.
     fn foreign_keys(&mut self, file: &UpstreamFile, transport: TransportWord) {
-        for (key, owner, span) in keys_of_transports(file) {
-            if let (true, Some(span)) = (owner != transport, span) {
+        // `query` is a statement for SQL and a table of parameters for HTTP.
+        if let (TransportWord::Dns, Some(query)) = (transport, &file.query) {
+            let mend = "take it out: it belongs to `type = \"sql\"` and `type = \"http\"`";
+            self.faults.at(&query.span(), "`query` means nothing for `type = \"dns\"`", mend);
+        }
+        // A table has the statement's keys as well, or those of a body in columns.
+        let shared = |key: &str| {
+            transport == TransportWord::Table
+                && matches!(key, "database" | "query" | "max_rows" | "separator" | "columns")
+        };
+        for (key, owner, span) in keys_of_transports(file).into_iter().chain(keys_of_tables(file)) {
+            if let (true, Some(span)) = (owner != transport && !shared(key), span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
                 self.faults.at(&span, what, format!("take it out: it belongs to `type = \"{}\"`", owner.as_str()));
             }
@@ -184,6 +204,20 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("columns", Http, at(&file.columns)),
         ("method", Http, at(&file.method)),
         ("url", Http, at(&file.url)),
+        ("urls", Http, at(&file.urls)),
+        ("json", Http, at(&file.json)),
+        ("form", Http, at(&file.form)),
+        ("xml", Http, at(&file.xml)),
+        ("graphql", Http, at(&file.graphql)),
+        ("auth_by", Http, at(&file.auth_by)),
+        ("auths", Http, at(&file.auths)),
+        ("safe", Http, at(&file.safe)),
+        ("retry", Http, at(&file.retry)),
+        ("redirects", Http, at(&file.redirects)),
+        ("user_agent", Http, at(&file.user_agent)),
+        ("source_address", Http, at(&file.source_address)),
+        ("proxy", Http, at(&file.proxy)),
+        ("tls", Http, at(&file.tls)),
         ("headers", Http, at(&file.headers)),
         ("body", Http, at(&file.body)),
         ("content_type", Http, at(&file.content_type)),
@@ -198,10 +232,28 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("edns", Dns, at(&file.edns)),
         ("recursion", Dns, at(&file.recursion)),
         ("database", Sql, at(&file.database)),
-        ("query", Sql, at(&file.query)),
         ("parameters", Sql, at(&file.parameters)),
         ("pool", Sql, at(&file.pool)),
         ("max_rows", Sql, at(&file.max_rows)),
+    ]
+}
+
+/// As [`keys_of_transports`], for tables.
+fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 9] {
+    use TransportWord::Table;
+    fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
+        value.as_ref().map(Spanned::span)
+    }
+    [
+        ("file", Table, at(&file.file)),
+        ("header", Table, at(&file.header)),
+        ("match", Table, at(&file.matching)),
+        ("key_column", Table, at(&file.key_column)),
+        ("keys", Table, at(&file.keys)),
+        ("every", Table, at(&file.every)),
+        ("load_timeout", Table, at(&file.load_timeout)),
+        ("max_change", Table, at(&file.max_change)),
+        ("min_rows", Table, at(&file.min_rows)),
     ]
 }
 

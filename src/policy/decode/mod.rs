@@ -21,6 +21,8 @@ use std::time::Duration;
 use encoding_rs::Encoding;
 use minijinja::Value;
 
+use crate::answer::Record;
+
 /// How a body is turned into the tree that expressions see as `body`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -83,6 +85,8 @@ pub struct Reading {
     pub answers: Value,
     /// SQL: a list of maps, one a row.
     pub rows: Value,
+    /// Table: the record, made when the table was loaded; `None` where no row has the key.
+    pub kept: Option<Record>,
     /// How long the answer says it may be kept: the least TTL of the records, or the SOA's minimum.
     pub ttl: Option<Duration>,
 }

@@ -14,8 +14,8 @@ use super::known::{
     filter_instead, known_arity, known_filter, known_map, known_pattern, known_test, named, range, raw_in_the_middle,
 };
 use super::{CompileError, MAX_SOURCE, READING_NAMES};
-use crate::policy::filters;
 use crate::policy::maps::Maps;
+use crate::policy::{ambient, filters};
 
 /// What the text should have been, for messages.
 pub(super) const EXPRESSION: &str = "expression";
@@ -185,7 +185,12 @@ impl<'a> Walk<'a> {
                 self.expr(&slice.expr)?;
                 self.exprs([&slice.start, &slice.stop, &slice.step].into_iter().flatten())
             }
-            Expr::GetAttr(get) => self.expr(&get.expr),
+            Expr::GetAttr(get) => match &get.expr {
+                Expr::Var(table) if ambient::NAMES.contains(&table.id) && !self.names.contains(&table.id) => {
+                    self.known_name(&format!("{}.{}", table.id, get.name), table.span())
+                }
+                within => self.expr(within),
+            },
             Expr::GetItem(get) => self.exprs([&get.expr, &get.subscript_expr]),
             Expr::List(list) => self.exprs(&list.items),
             Expr::Tuple(tuple) => self.exprs(&tuple.items),
@@ -266,6 +271,13 @@ impl<'a> Walk<'a> {
         names.dedup();
         let mend = match filters::nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if ambient::NAMES.contains(&name) => {
+                format!("write `{name}.NAME`, with a name that stands in [{name}]")
+            }
+            None if name.starts_with("vars.") || name.starts_with("secrets.") => {
+                let (table, name) = name.split_once('.').unwrap_or_default();
+                format!("declare `{name} = …` in [{table}]; only templates see it, rules and fields do not")
+            }
             None if READING_NAMES.contains(&name) => "only rules and fields see what the upstream said".to_owned(),
             None => format!(
                 "known here: {}; a further input is declared in [input], a fixed text stands in quotes",

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use minijinja::{Environment, Expression, Value};
 
+use super::ambient::{self, Ambient};
 use crate::policy::maps::Maps;
 
 pub(crate) use environment::filter_names;
@@ -33,7 +34,7 @@ pub const QUESTION_NAMES: [&str; 1] = ["key"];
 
 /// The names that rules and fields may use beside [`QUESTION_NAMES`] and the declared inputs.
 /// None of them may be an input's name.
-pub const READING_NAMES: [&str; 7] = ["status", "headers", "body", "text", "rcode", "answers", "rows"];
+pub const READING_NAMES: [&str; 8] = ["status", "headers", "body", "text", "rcode", "answers", "rows", "row"];
 
 /// The longest source that is compiled, in bytes.
 const MAX_SOURCE: usize = 64 * 1024;
@@ -123,19 +124,31 @@ impl Template {
     /// # Errors
     /// As [`Expr::compile`]; and a byte 0 in a JSON body's own text.
     pub fn compile(source: &str, names: &[&str], place: Place) -> Result<Self, CompileError> {
-        Self::compile_with(source, names, place, &Arc::default())
+        Self::compile_within(source, names, place, &Arc::default(), &Arc::default())
     }
 
-    /// Compiles it with a policy's own value maps, which it carries along.
+    /// As [`Template::compile`], with the policy's `[vars]` and `[secrets]` in reach, and its own value maps, which it
+    /// carries along.
     ///
     /// # Errors
     /// As [`Template::compile`].
-    pub fn compile_with(source: &str, names: &[&str], place: Place, maps: &Arc<Maps>) -> Result<Self, CompileError> {
+    pub fn compile_within(
+        source: &str,
+        names: &[&str],
+        place: Place,
+        ambient: &Arc<Ambient>,
+        maps: &Arc<Maps>,
+    ) -> Result<Self, CompileError> {
+        let known = ambient.names();
+        let names: Vec<&str> = names.iter().copied().chain(known.iter().map(String::as_str)).collect();
         check::bounded(source)?;
-        check::template(source, names, maps)?;
+        check::template(source, &names, maps)?;
         place.accepts(source)?;
-        let run = environment::of_template(source, place)
+        let mut run = environment::of_template(source, place)
             .map_err(|error| check::not_parsed(source, &error, check::TEMPLATE))?;
+        for (name, value) in ambient::NAMES.into_iter().zip(ambient.values()) {
+            run.add_global(name, value);
+        }
         Ok(Self { source: source.to_owned(), maps: own(maps), place, run: Box::new(run) })
     }
 

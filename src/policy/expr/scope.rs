@@ -22,6 +22,17 @@ impl Scope {
         Self(Value::from_object(Names::of(question, None)))
     }
 
+    /// The question's names, and others beside them.
+    pub fn of_question_and(question: &Question, further: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        let further = further.into_iter().collect();
+        Self(Value::from_object(Names { further, ..Names::of(question, None) }))
+    }
+
+    /// What a table's fields see: the columns of one row as `row`, and no question.
+    pub fn of_row(row: Value) -> Self {
+        Self(Value::from_pairs([("row", row)]))
+    }
+
     /// The names a rule or a field sees.
     pub fn of_reading(question: &Question, reading: &Reading) -> Self {
         Self(Value::from_object(Names::of(question, Some(Said::of(reading)))))
@@ -66,6 +77,7 @@ struct Names {
     key: Value,
     inputs: Vec<(Arc<str>, Value)>,
     said: Option<Said>,
+    further: Vec<(&'static str, Value)>,
 }
 
 #[derive(Debug)]
@@ -85,7 +97,7 @@ impl Names {
             .named_inputs()
             .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, Value::from)))
             .collect();
-        Self { key: Value::from(question.key.as_str()), inputs, said }
+        Self { key: Value::from(question.key.as_str()), inputs, said, further: Vec::new() }
     }
 }
 
@@ -142,6 +154,9 @@ impl Object for Names {
             return Some(self.key.clone());
         }
         if let Some((_, value)) = self.inputs.iter().find(|(known, _)| &**known == name) {
+            return Some(value.clone());
+        }
+        if let Some((_, value)) = self.further.iter().find(|(known, _)| *known == name) {
             return Some(value.clone());
         }
         self.said.as_ref().and_then(|said| said.get(name))

@@ -12,11 +12,14 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
-use crate::written::{Bytes, Field, Node, Ratio};
+use crate::written::{Bytes, Field, Node, Plain, Ratio, Written};
 
 pub(super) use input::{DeclaredFile, InputFile};
-pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, TtlFile, UpstreamFile};
-pub(super) use words::{AuthWord, EnabledWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
+pub(super) use upstream::{AuthFile, GraphqlFile, Named, RateFile, RuleFile, TlsFile, TtlFile, UpstreamFile};
+pub(super) use words::{
+    AlgorithmWord, AuthWord, ClientAuthWord, EnabledWord, EncodingWord, FormatWord, HedgeAfter, InputWord, KindWord,
+    OrderWord, RedirectsWord, TlsWord, TransportWord,
+};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
@@ -29,6 +32,10 @@ pub(super) struct PolicyFile {
     pub kind: Field<KindWord>,
     /// One line for people.
     pub describe: Field<String>,
+    /// Fixed values; the main config's `[vars]` and the environment's `DIPCACHE_VARS__NAME` go before them.
+    pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
+    /// References, for `{{ secrets.NAME }}`.
+    pub secrets: Option<Named>,
     pub input: Option<Spanned<InputFile>>,
     pub budget: Option<BudgetFile>,
     pub cache: Option<CacheFile>,

@@ -5,9 +5,12 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
-use super::words::{AuthWord, CharsetName, FormatWord, RuleOutcome, Separator, TransportWord};
-use crate::policy::{DnsRecord, HttpMethod};
-use crate::written::{Bytes, Field, Lines, Node, Written};
+use super::words::{
+    AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RedirectsWord, RuleOutcome,
+    Separator, TlsWord, TransportWord,
+};
+use crate::policy::{DnsRecord, HttpMethod, TableMatch};
+use crate::written::{Bytes, Field, Lines, Node, Ratio, Written};
 
 /// Names and values, in the order in which they are written.
 pub(crate) type Named = IndexMap<Spanned<String>, Spanned<Written<String>>>;
@@ -36,21 +39,52 @@ pub(crate) struct UpstreamFile {
     // HTTP
     /// GET, or POST where there is a body.
     pub method: Field<HttpMethod>,
+    /// Whole, or the path behind each of `urls`. `{{ vars.NAME }}` at the very start stands unescaped.
     pub url: Field<String>,
+    /// Base URLs: the next one is asked when one has no connection or answers 5xx.
+    pub urls: Lines<String>,
+    /// Parameters behind those in `url`; an empty one is left out, a list is repeated. For SQL: the statement.
+    pub query: Option<Spanned<Node>>,
     pub headers: Option<Spanned<Named>>,
+    /// One of `body`, `json`, `form`, `xml` and `graphql`. A table is a JSON body.
     pub body: Option<Spanned<Node>>,
+    /// A tree; a text that is one `{{ … }}` keeps the value's type.
+    pub json: Option<Spanned<Node>>,
+    /// Fields, as in `query`.
+    pub form: Option<Spanned<Node>>,
+    /// A document; values are escaped.
+    pub xml: Field<String>,
+    pub graphql: Option<Spanned<GraphqlFile>>,
     /// application/json for a body that is a table; a text must say it.
     pub content_type: Field<String>,
     pub auth: Option<Spanned<AuthFile>>,
+    /// The input that chooses among `auths`.
+    pub auth_by: Field<String>,
+    /// Credentials by that input's value; `auth` is for all others.
+    pub auths: Option<Spanned<IndexMap<Spanned<String>, Spanned<AuthFile>>>>,
+    /// false: a request that is no GET is never sent twice.
+    pub safe: Field<bool>,
+    /// 0; how often a try that failed is repeated within its own time.
+    pub retry: Field<u32>,
+    /// none, or same-host; none.
+    pub redirects: Field<RedirectsWord>,
+    /// dipcache and its version.
+    pub user_agent: Field<String>,
+    /// An IP address of this machine.
+    pub source_address: Field<String>,
+    /// `http://host:port`, or a reference where it holds a password.
+    pub proxy: Field<String>,
+    pub tls: Option<Spanned<TlsFile>>,
     /// json for HTTP, none for the others.
     pub format: Field<FormatWord>,
     /// The format of an answer whose status is not 2xx, where it differs.
     pub error_format: Field<FormatWord>,
     /// As the vendor's header says, else UTF-8.
     pub charset: Field<CharsetName>,
-    /// `;` for delimited, `&` for kv, `,` for csv and a tab for tsv.
+    /// `;` for delimited, `&` for kv, `,` for csv and a tab for tsv. Of a table's file: a tab for `.tsv`, else a comma.
     pub separator: Field<Separator>,
-    /// The names of the values of delimited; of csv and tsv, where the first row has none.
+    /// The names of the values of delimited; of csv and tsv, where the first row has none. Of a table's file: where
+    /// it has no header, or in place of it.
     pub columns: Lines<String>,
     /// 64KiB.
     pub max_body: Field<Bytes>,
@@ -75,13 +109,33 @@ pub(crate) struct UpstreamFile {
     // SQL
     /// A reference; a URL without a password may stand here as it is.
     pub database: Field<String>,
-    pub query: Field<String>,
     /// `:name` of the query and its expression; the key and the inputs need none.
     pub parameters: Option<Spanned<Named>>,
     /// 8.
     pub pool: Field<u32>,
-    /// 100.
+    /// 100; of a table 20 000 000.
     pub max_rows: Field<u32>,
+
+    // Table: `database` and `query` as above, or a file
+    /// A CSV or TSV file, looked up beside the policy; `.gz` is unpacked.
+    pub file: Field<String>,
+    /// true.
+    pub header: Field<bool>,
+    /// exact.
+    #[serde(rename = "match")]
+    pub matching: Field<TableMatch>,
+    /// The column that a row is found by; several are joined with `-`, of a range the first and the last number.
+    pub key_column: Lines<String>,
+    /// Templates of the keys that a question is looked up by, in order; the key itself.
+    pub keys: Lines<String>,
+    /// 15m from a database; a file is loaded when it changes.
+    pub every: Field<Duration>,
+    /// 10m.
+    pub load_timeout: Field<Duration>,
+    /// 0.2.
+    pub max_change: Field<Ratio>,
+    /// 1.
+    pub min_rows: Field<u32>,
 }
 
 /// `rate = { per_second = 500, burst = 50 }`
@@ -115,6 +169,51 @@ pub(crate) struct AuthFile {
     pub token: Field<String>,
     pub name: Field<String>,
     pub value: Field<String>,
+    /// Names and references; for `hmac`, names and templates.
+    pub headers: Option<Spanned<Named>>,
+    pub token_url: Field<String>,
+    /// A reference, or as it is.
+    pub client_id: Field<String>,
+    pub client_secret: Field<String>,
+    /// basic, or body; basic.
+    pub client_auth: Field<ClientAuthWord>,
+    pub scope: Field<String>,
+    pub audience: Field<String>,
+    /// Further fields of the token request.
+    pub form: Option<Spanned<Named>>,
+    /// 3s.
+    pub timeout: Field<Duration>,
+    pub secret: Field<String>,
+    /// sha256.
+    pub algorithm: Field<AlgorithmWord>,
+    /// hex.
+    pub encoding: Field<EncodingWord>,
+    /// A template over the request.
+    pub string: Field<String>,
+}
+
+/// `graphql = { query = "…", variables = { … } }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { query = \"…\", variables = { number = \"{{ key }}\" } }")]
+pub(crate) struct GraphqlFile {
+    /// Stands as it is; what varies goes into `variables`.
+    pub query: Field<String>,
+    pub variables: Option<Spanned<Node>>,
+}
+
+/// `tls = { ca = "ca.pem", cert = "our.pem", key = "file:our.key", server_name = "api.example", min = "1.3" }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { cert = \"our.pem\", key = \"file:our.key\" }")]
+pub(crate) struct TlsFile {
+    /// As `ca` beside it.
+    pub ca: Field<String>,
+    /// A PEM file, looked up beside the policy.
+    pub cert: Field<String>,
+    /// A reference, or a PEM file beside the policy.
+    pub key: Field<String>,
+    pub server_name: Field<String>,
+    /// 1.2.
+    pub min: Field<TlsWord>,
 }
 
 /// `[[upstream.rule]]`

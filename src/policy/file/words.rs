@@ -8,7 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{DnsRecord, Format, HttpMethod};
+use crate::policy::{Algorithm, DnsRecord, Format, HttpMethod, TableMatch};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
 /// `enabled`
@@ -59,6 +59,7 @@ pub(crate) enum TransportWord {
     Http,
     Dns,
     Sql,
+    Table,
 }
 
 impl TransportWord {
@@ -67,13 +68,21 @@ impl TransportWord {
             Self::Http => "http",
             Self::Dns => "dns",
             Self::Sql => "sql",
+            Self::Table => "table",
         }
     }
 }
 
 impl Word for TransportWord {
     const WHAT: &'static str = "a type of upstream";
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("dns", Self::Dns), ("sql", Self::Sql)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http", Self::Http), ("dns", Self::Dns), ("sql", Self::Sql), ("table", Self::Table)];
+}
+
+impl Word for TableMatch {
+    const WHAT: &'static str = "a way to match";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("exact", Self::Exact), ("longest_prefix", Self::LongestPrefix), ("range", Self::Range)];
 }
 
 /// `[input]` types; the last ones are other words for the same.
@@ -179,7 +188,10 @@ pub(crate) enum AuthWord {
     Bearer,
     Scheme,
     Header,
+    Headers,
     Query,
+    Oauth2,
+    Hmac,
 }
 
 impl AuthWord {
@@ -190,7 +202,10 @@ impl AuthWord {
             Self::Bearer => "bearer",
             Self::Scheme => "scheme",
             Self::Header => "header",
+            Self::Headers => "headers",
             Self::Query => "query",
+            Self::Oauth2 => "oauth2",
+            Self::Hmac => "hmac",
         }
     }
 }
@@ -203,8 +218,69 @@ impl Word for AuthWord {
         ("bearer", Self::Bearer),
         ("scheme", Self::Scheme),
         ("header", Self::Header),
+        ("headers", Self::Headers),
         ("query", Self::Query),
+        ("oauth2", Self::Oauth2),
+        ("hmac", Self::Hmac),
     ];
+}
+
+/// How an OAuth2 client shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientAuthWord {
+    Basic,
+    Body,
+}
+
+impl Word for ClientAuthWord {
+    const WHAT: &'static str = "a way to show a client's credentials";
+    const WORDS: &'static [(&'static str, Self)] = &[("basic", Self::Basic), ("body", Self::Body)];
+}
+
+/// `algorithm` of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AlgorithmWord(pub(crate) Algorithm);
+
+impl Word for AlgorithmWord {
+    const WHAT: &'static str = "a digest";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("sha1", Self(Algorithm::Sha1)), ("sha256", Self(Algorithm::Sha256)), ("sha512", Self(Algorithm::Sha512))];
+}
+
+/// `encoding` of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EncodingWord {
+    Hex,
+    Base64,
+}
+
+impl Word for EncodingWord {
+    const WHAT: &'static str = "an encoding";
+    const WORDS: &'static [(&'static str, Self)] = &[("hex", Self::Hex), ("base64", Self::Base64)];
+}
+
+/// `redirects`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RedirectsWord {
+    None,
+    SameHost,
+}
+
+impl Word for RedirectsWord {
+    const WHAT: &'static str = "a way with redirects";
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("same-host", Self::SameHost)];
+}
+
+/// `min` of `tls`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsWord {
+    V12,
+    V13,
+}
+
+impl Word for TlsWord {
+    const WHAT: &'static str = "a version of TLS";
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::V12), ("1.3", Self::V13)];
 }
 
 /// What a rule may decide: all that an upstream's answer can mean, and nothing that only dipcache

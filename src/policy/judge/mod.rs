@@ -15,10 +15,12 @@ mod tests;
 
 use std::time::Duration;
 
+use minijinja::Value;
+
 use crate::answer::{Outcome, Record};
 use crate::deadline::wall_clock;
 use crate::policy::kind::Kind;
-use crate::policy::{Expr, FallbackValue, Policy, Question, Reading, UpstreamPolicy};
+use crate::policy::{Expr, FallbackValue, Policy, Question, Reading, TransportPolicy, UpstreamPolicy};
 
 use super::expr::Scope;
 use span::Life;
@@ -97,6 +99,9 @@ pub struct Judgement {
 impl UpstreamPolicy {
     /// Says what an upstream's answer means, and makes the record of it. `kind` is the policy's.
     pub fn judge(&self, kind: Kind, question: &Question, reading: &Reading) -> Judgement {
+        if matches!(self.transport, TransportPolicy::Table(_)) {
+            return tail::table(reading);
+        }
         let scope = Scope::of_reading(question, reading);
         let rule = self.first_rule(&scope);
         let mut judgement = rule.map_or_else(|| tail::judge(reading), |(index, rule)| judged(index, rule, &scope));
@@ -113,6 +118,27 @@ impl UpstreamPolicy {
         let hold_from = rule.and_then(|(_, rule)| rule.hold_from.as_ref());
         self.hold(&mut judgement, hold_from, &scope, reading);
         judgement
+    }
+
+    /// The record of a table's row; `None` for one of which none of the fields says anything.
+    ///
+    /// # Errors
+    /// Names the field that does not run, or says that the record is too large.
+    pub fn record_of_row(&self, kind: Kind, row: Value) -> Result<Option<Record>, String> {
+        let fields = record::of_fields(kind, &self.fields, &Scope::of_row(row))?;
+        let complete = self.required.iter().all(|name| fields.contains_key(name));
+        Ok((complete && !fields.is_empty()).then(|| Record::from_map(&fields)))
+    }
+
+    /// As [`UpstreamPolicy::record_of_row`], of values that are there already, one a field.
+    pub fn record_of_values<'a>(
+        &self,
+        kind: Kind,
+        values: impl Iterator<Item = (&'a str, serde_json::Value)>,
+    ) -> Option<Record> {
+        let fields = record::of_values(kind, values);
+        let complete = self.required.iter().all(|name| fields.contains_key(name));
+        (complete && !fields.is_empty()).then(|| Record::from_map(&fields))
     }
 
     fn first_rule(&self, scope: &Scope) -> Option<(usize, &Rule)> {
