@@ -17,11 +17,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pulse, Simulated};
-use crate::config::Config;
+use crate::config::{Config, Endpoint, MemcachedFormat};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::{Event, EventType, Events};
+use crate::front::dns;
+use crate::front::form::Form;
 use crate::front::http::{self, Settings};
-use crate::front::listen::{Drain, Limits, Listener};
+use crate::front::listen::{Drain, Limits, Listener, UnixDoor};
+use crate::front::memcached;
 use crate::lookup::Lookups;
 use crate::policy::{Fault, Policy};
 use crate::telemetry::recorder;
@@ -81,6 +84,10 @@ pub struct App {
     pub events: Arc<Events>,
     /// Where HTTP lookups are answered.
     pub http: Vec<SocketAddr>,
+    /// Where memcached's text protocol is spoken over TCP.
+    pub memcached: Vec<SocketAddr>,
+    /// Where DNS is spoken, over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
     /// Where the admin listener is.
     pub admin: Vec<SocketAddr>,
     load: Load,
@@ -124,6 +131,8 @@ impl App {
             lookups,
             events,
             http: Vec::new(),
+            memcached: Vec::new(),
+            dns: Vec::new(),
             admin: Vec::new(),
             load,
             config,
@@ -134,6 +143,8 @@ impl App {
             doors: JoinSet::new(),
         };
         app.listen_http()?;
+        app.listen_memcached()?;
+        app.listen_dns().await?;
         app.listen_admin().await?;
         app.fronts.spawn(sweep(Arc::clone(&app.lookups), app.drain.clone()));
         app.door.ready.store(true, Ordering::Release);
@@ -145,10 +156,44 @@ impl App {
         let listeners =
             self.config.listen.http.iter().map(|address| Listener::bind(*address)).collect::<Result<Vec<_>, _>>()?;
         self.http = listeners.iter().map(Listener::address).collect();
-        let limits = Limits { connections: self.config.limits.max_connections, drain: self.config.drain };
-        let settings = Settings { limits, ..Settings::default() };
+        let settings = Settings { limits: self.limits(), ..Settings::default() };
         self.fronts.spawn(http::serve(listeners, Arc::clone(&self.lookups), settings, self.drain.clone()));
         Ok(())
+    }
+
+    fn listen_memcached(&mut self) -> anyhow::Result<()> {
+        let mut doors = memcached::Doors::default();
+        for endpoint in &self.config.listen.memcached {
+            match endpoint {
+                Endpoint::Tcp(address) => doors.tcp.push(Listener::bind(*address)?),
+                Endpoint::Unix(path) => doors.unix.push(UnixDoor::bind(path)?),
+            }
+        }
+        self.memcached = doors.tcp.iter().map(Listener::address).collect();
+        let form = match self.config.listen.memcached_format {
+            MemcachedFormat::Json => Form::Json,
+            MemcachedFormat::Text => Form::Text,
+            MemcachedFormat::Params => Form::Params,
+            MemcachedFormat::Csv => Form::Csv,
+        };
+        let settings = memcached::Settings { limits: self.limits(), form, ..memcached::Settings::default() };
+        self.fronts.spawn(memcached::serve(doors, Arc::clone(&self.lookups), settings, self.drain.clone()));
+        Ok(())
+    }
+
+    async fn listen_dns(&mut self) -> anyhow::Result<()> {
+        let mut doors = Vec::new();
+        for address in &self.config.listen.dns {
+            doors.push(dns::Door::bind(*address).await?);
+        }
+        self.dns = doors.iter().map(dns::Door::address).collect();
+        let settings = dns::Settings { limits: self.limits(), ..dns::Settings::default() };
+        self.fronts.spawn(dns::serve(doors, Arc::clone(&self.lookups), settings, self.drain.clone()));
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { connections: self.config.limits.max_connections, drain: self.config.drain }
     }
 
     async fn listen_admin(&mut self) -> anyhow::Result<()> {

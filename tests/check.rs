@@ -557,10 +557,7 @@ fn tables_that_cannot_be_loaded_or_asked() {
             "file = \"r.csv\"\nkey_column = \"p\"\nurl = \"http://a\"",
             "lrn.toml:7:7: `url` means nothing for `type = \"table\"`",
         ),
-        (
-            "file = \"r.csv\"\nkey_column = \"p\"\nseparator = \"::\"",
-            "lrn.toml:7:13: `::` is not one character",
-        ),
+        ("file = \"r.csv\"\nkey_column = \"p\"\nseparator = \"::\"", "lrn.toml:7:13: `::` is not one character"),
     ];
     for (lines, expected) in cases {
         let found = table(lines);

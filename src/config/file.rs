@@ -6,9 +6,9 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::LogFormat;
 use super::bundle::BundleFile;
 use super::events::{EventsForm, EventsMode, SinkType};
+use super::{LogFormat, MemcachedFormat};
 use crate::written::{Bytes, Field, Lines, Node, Plain, Written};
 
 /// A whole file.
@@ -37,6 +37,7 @@ pub(super) struct ConfigFile {
 pub(super) struct ListenFile {
     pub http: Lines<String>,
     pub memcached: Lines<String>,
+    pub memcached_format: Field<MemcachedFormat>,
     pub dns: Lines<String>,
     pub admin: Lines<String>,
 }

@@ -83,6 +83,8 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// The memcached text protocol.
     pub memcached: Vec<Endpoint>,
+    /// How a record is told there.
+    pub memcached_format: MemcachedFormat,
     /// DNS over UDP and TCP.
     pub dns: Vec<SocketAddr>,
     /// Metrics, status page, admin API.
@@ -96,6 +98,20 @@ pub enum Endpoint {
     Tcp(SocketAddr),
     /// A UNIX socket's path.
     Unix(PathBuf),
+}
+
+/// How the memcached listener tells a record where no field is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemcachedFormat {
+    /// One compact line of JSON.
+    #[default]
+    Json,
+    /// The policy's text field, bare.
+    Text,
+    /// `k=v&k=v`, form-encoded.
+    Params,
+    /// One line of values, in the policy's order.
+    Csv,
 }
 
 /// Who this node is, in events and metrics.

@@ -39,6 +39,10 @@ impl Desk for FakeDesk {
         ["cnam", "lrn", "raw"].map(|name| (Arc::from(name), name != "lrn")).into()
     }
 
+    fn resolver(&self, _: &str, _: usize) -> Option<FakeLine> {
+        None
+    }
+
     fn unknown(&self, front: Front) {
         assert_eq!(front.as_str(), "http");
         self.unknown.fetch_add(1, Ordering::Relaxed);
@@ -66,6 +70,10 @@ impl Line for FakeLine {
             }
         }
         Ok(Question { key: key.into(), inputs: vec![ani], names: vec!["ani".into()], id: key.into() })
+    }
+
+    fn declares(&self, _: &str) -> bool {
+        false
     }
 
     fn text_field(&self) -> &str {
@@ -98,6 +106,12 @@ impl Line for FakeLine {
 
     async fn miss(&self, question: Question, deadline: Deadline) -> Answer {
         missed(&question.key, deadline).await
+    }
+
+    fn warm(&self, _: &Question) {}
+
+    fn forget(&self, _: &Question) -> bool {
+        false
     }
 
     fn is_up(&self) -> bool {

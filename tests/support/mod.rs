@@ -1,6 +1,6 @@
 //! What the tests stand on: real servers on loopback, and vendors that misbehave to order.
 //!
-//! [`process`] starts and stops a server that is a program; [`postgres`], [`mariadb`] and [`nsd`] are such
+//! [`process`] starts and stops a server that is a program; [`postgres`], [`mariadb`], [`nsd`] and [`memcached`] are such
 //! servers; [`vendor`] is a REST vendor and [`nameserver`] a name server of our own, with every fault of the
 //! fault matrix as a mode that can be set while it runs. Every server listens on a free port of 127.0.0.1,
 //! keeps its files in a temporary directory, and is gone when its value is dropped.
@@ -13,6 +13,7 @@
 pub mod caller;
 pub mod lookups;
 pub mod mariadb;
+pub mod memcached;
 pub mod memory;
 pub mod nameserver;
 pub mod nsd;

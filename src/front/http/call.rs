@@ -17,9 +17,10 @@ use crate::config::{Bundle, MOST_PARTS, Part};
 use crate::front::Front;
 use crate::front::call::Call;
 use crate::front::desk::Desk;
+use crate::front::form::Form;
 use crate::front::http::ask::{Said, Step};
 use crate::front::http::escape;
-use crate::front::http::query::{Form, Wishes};
+use crate::front::http::query::Wishes;
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::front::desk::Line;
+use crate::front::form;
 use crate::front::http::ask::Said;
-use crate::front::http::body;
 use crate::front::http::problem::Problem;
 
 /// A reply, all but written.
@@ -35,10 +35,10 @@ impl<'a> Reply<'a> {
                     // A record without a record's outcome, or the other way round, is a fault that a caller hears as "nothing".
                     return Self::empty(if status == 200 { 404 } else { status }, Some((answer, answer.outcome)));
                 };
-                match body::render(record, form, line, scratch) {
+                match form::render(record, form, line, scratch) {
                     Some(body) => Self {
                         status,
-                        media_type: body::media_type(form),
+                        media_type: form::media_type(form),
                         told: Some((answer, answer.outcome)),
                         body,
                         allow: "",
