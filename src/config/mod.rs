@@ -1,7 +1,7 @@
 //! The main config: where dipcache listens, who it is, where its policies are.
 //!
 //! As with policies there are two forms. `file` mirrors the TOML and never leaves this folder; this
-//! page is what the rest of dipcache sees, and cannot be wrong. [`load`] goes from one to the other:
+//! page is what the rest of dipcache sees, and cannot be wrong. [`load()`] goes from one to the other:
 //! the file (or the embedded default) is parsed, the environment lays its values over it
 //! (`environment`), and `check` reports every fault at once.
 //!
