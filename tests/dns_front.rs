@@ -241,7 +241,8 @@ async fn run(program: PathBuf, args: Vec<String>) -> String {
 
 async fn dig(program: PathBuf, at: SocketAddr, args: &[&str]) -> String {
     let mut all = vec![format!("@{}", at.ip()), "-p".to_owned(), at.port().to_string()];
-    all.extend(["+tries=1", "+time=3"].map(str::to_owned));
+    let once = if program.ends_with("kdig") { ["+retry=0", "+timeout=3"] } else { ["+tries=1", "+time=3"] };
+    all.extend(once.map(str::to_owned));
     all.extend(args.iter().map(|arg| (*arg).to_owned()));
     run(program, all).await
 }
