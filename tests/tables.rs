@@ -99,25 +99,25 @@ async fn a_changed_file_is_loaded_and_a_doubtful_one_is_not_until_it_is_forced()
     let lookup = desk.lookup("rate");
     loaded(&lookup).await;
     let rate = async || json(&ask(&lookup, "+12025550123", 50).await);
-    assert_eq!(rate().await, r#"{"prefix":"1202","rate_inter":1.0}"#);
+    assert_eq!(rate().await, r#"{"prefix":"1202","rate_inter":1}"#);
 
     std::fs::write(&file, deck(500, "2")).unwrap();
-    until("the changed file is loaded", async || rate().await.contains("2.0")).await;
+    until("the changed file is loaded", async || rate().await.contains(":2}")).await;
 
     std::fs::write(&file, deck(300, "3")).unwrap();
     until("the doubtful file is told", async || desk.told(EventType::TableRejected) == 1).await;
-    assert!(rate().await.contains("2.0"), "the old rows go on");
+    assert!(rate().await.contains(":2}"), "the old rows go on");
     let failure = lookup.tables().next().unwrap().1.last().failure.unwrap();
     assert_eq!(failure.label(), "implausible");
     assert!(failure.to_string().contains("300 rows after 500"), "{failure}");
 
     assert!(lookup.want_tables(Some("deck"), true));
-    until("the forced file is loaded", async || rate().await.contains("3.0")).await;
+    until("the forced file is loaded", async || rate().await.contains(":3}")).await;
     assert!(!lookup.want_tables(Some("nobody"), true));
 
     std::fs::write(&file, "prefix,cost\n1202,1\n").unwrap();
     until("a wrong column is told", async || desk.told(EventType::TableRejected) == 2).await;
-    assert!(rate().await.contains("3.0"));
+    assert!(rate().await.contains(":3}"));
 }
 
 #[tokio::test]
@@ -197,52 +197,4 @@ async fn with_postgresql_gone_for_good_a_table_answers_as_before_across_a_reload
     desk.install(&[("rate", &from_database(&postgres.url, "", "row.cost | float"))]);
     assert_eq!(rate(&desk).await, r#"{"rate_inter":0.5}"#, "other fields: the old rows stand in");
     assert!(desk.lookup("rate").is_up());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_table_is_swapped_under_load_and_no_request_is_slow_because_of_it() {
-    const ROWS: usize = if cfg!(debug_assertions) { 200_000 } else { 2_000_000 };
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("rates.csv");
-    let write = |rate: &str| {
-        use std::io::Write;
-        let mut out = std::io::BufWriter::new(std::fs::File::create(dir.path().join("new")).unwrap());
-        writeln!(out, "prefix,rate").unwrap();
-        (0..ROWS).for_each(|n| writeln!(out, "{},{rate}.{}", 12_000_000 + n, n % 1000).unwrap());
-        out.flush().unwrap();
-        std::fs::rename(dir.path().join("new"), &file).unwrap();
-    };
-    write("1");
-    let policy = rates(&file, "").replace("row.rate | float", "row.rate");
-    let desk = Desk::new(&[("rate", &policy)]);
-    let lookup = desk.lookup("rate");
-    until("the first load", async || lookup.tables().all(|(_, table)| table.is_loaded())).await;
-
-    let quiet = slowest_while(&lookup, Duration::from_secs(2), || false).await;
-    write("2");
-    let loads = || lookup.tables().next().unwrap().1.last().loads;
-    let before = loads();
-    let busy = slowest_while(&lookup, Duration::from_secs(60), || loads() > before).await;
-    assert!(loads() > before, "the table was not loaded again in a minute");
-    let new = lookup.hit(&dipcache::policy::Question::of_key("+12020007123")).unwrap();
-    assert!(json(&new).contains("\"2."), "the new rows answer");
-    println!("{ROWS} rows: slowest {quiet:?} without, {busy:?} with a load and a swap");
-    // The machine's own hiccups are in both figures.
-    assert!(busy < quiet.max(Duration::from_millis(1)) + Duration::from_millis(5), "{busy:?} against {quiet:?}");
-}
-
-/// Asks without pause until `done`, at most `for_long`; the slowest request. Yields between two requests.
-async fn slowest_while(lookup: &Arc<Lookup>, for_long: Duration, done: impl Fn() -> bool) -> Duration {
-    let (began, mut slowest) = (now(), Duration::ZERO);
-    while now() - began < for_long && !done() {
-        for n in 0..100 {
-            let key = format!("+1202{:07}", n * 997);
-            let question = dipcache::policy::Question::of_key(key);
-            let at = now();
-            assert!(lookup.hit(&question).is_some());
-            slowest = slowest.max(at.elapsed());
-        }
-        tokio::time::sleep(Duration::from_micros(200)).await;
-    }
-    slowest
 }
