@@ -79,22 +79,19 @@ fn load_text_with(
 /// Everything that is wrong with a config and the policies that it names: what `dipcache check` prints.
 /// Empty when all is well. Policies are looked at only once the config tells where they are.
 pub fn check_all(path: Option<&Path>) -> Vec<Fault> {
-    examine(path).faults
+    match load(path) {
+        Ok(config) => with_bundles(&config, read_folder(&config.policies, &config.vars, &|text| text)).faults,
+        Err(faults) => faults,
+    }
 }
 
-/// As [`check_all`], with the policies themselves and those that wait for a secret.
-pub fn examine(path: Option<&Path>) -> Folder {
-    match load(path) {
-        Ok(config) => {
-            let mut folder = read_folder(&config.policies, &config.vars, &|text| text);
-            // With faults in policies their lookups seem to be missing, which would be a second fault for the first.
-            if folder.faults.is_empty() {
-                let off: Vec<&str> = folder.off.iter().map(|off| &*off.lookup).collect();
-                let misfits = config.bundles.iter().flat_map(|bundle| bundle.misfits(&folder.policies, &off));
-                folder.faults = misfits.collect();
-            }
-            folder
-        }
-        Err(faults) => Folder { faults, ..Folder::default() },
+/// A config's policies, with what is wrong between them and its bundles.
+pub fn with_bundles(config: &Config, mut folder: Folder) -> Folder {
+    // With faults in policies their lookups seem to be missing, which would be a second fault for the first.
+    if folder.faults.is_empty() {
+        let off: Vec<&str> = folder.off.iter().map(|off| &*off.lookup).collect();
+        let misfits = config.bundles.iter().flat_map(|bundle| bundle.misfits(&folder.policies, &off));
+        folder.faults = misfits.collect();
     }
+    folder
 }

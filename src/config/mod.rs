@@ -28,7 +28,7 @@ use crate::policy::{Secret, Vars};
 
 pub use bundle::{Bundle, MOST_PARTS, Part};
 pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
-pub use load::{EMBEDDED, check_all, examine, load, load_text, load_with};
+pub use load::{EMBEDDED, check_all, load, load_text, load_with, with_bundles};
 
 /// Everything that is set for the process as a whole.
 #[derive(Debug)]

@@ -115,6 +115,18 @@ async fn check_ends_with_one_on_any_fault() {
 }
 
 #[tokio::test]
+async fn check_sees_a_bundle_that_asks_a_lookup_that_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("policies")).unwrap();
+    let config = dir.path().join("dipcache.toml");
+    std::fs::write(&config, "[policies]\ndir = \"policies\"\n[bundle.inbound]\ncnma = { key = \"called\" }\n").unwrap();
+    let mut command = Command::new(program());
+    command.arg("check").arg("-c").arg(&config);
+    let done = run(command).await;
+    assert!(done.code == Some(1) && done.out.contains("dipcache.toml:4:1: part `cnma` of bundle"), "{done:?}");
+}
+
+#[tokio::test]
 async fn the_demos_files_are_in_order_without_the_demo() {
     let root = env!("CARGO_MANIFEST_DIR");
     let command = |arguments: &[&str]| {

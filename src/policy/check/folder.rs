@@ -31,13 +31,7 @@ pub struct Off {
 /// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
 /// are not looked at.
 pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
-    read_dir_over(dir, &Vars::new())
-}
-
-/// As [`read_dir`], with a site's values in the place of the policies' own `[vars]`.
-pub fn read_dir_over(dir: &Path, vars: &Vars) -> (Vec<Policy>, Vec<Fault>) {
-    let folder = read_folder(dir, vars, &|text| text);
-    (folder.policies, folder.faults)
+    read_dir_with(dir, &|text| text)
 }
 
 /// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own

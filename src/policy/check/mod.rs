@@ -46,7 +46,7 @@ use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
 
 pub(crate) use compile::secret_mend;
-pub use folder::{Folder, Off, read_dir, read_dir_over, read_dir_with, read_folder};
+pub use folder::{Folder, Off, read_dir, read_dir_with, read_folder};
 
 /// A policy, and whether it is to be served.
 #[derive(Debug)]
