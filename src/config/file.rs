@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::LogFormat;
+use super::{LogFormat, Quorum, Ring};
 use super::events::{EventsForm, EventsMode, SinkType};
 use crate::written::{Bytes, Field, Lines, Node};
 
@@ -58,6 +58,9 @@ pub(super) struct SharedFile {
     pub servers: Lines<String>,
     pub prefix: Field<String>,
     pub timeout: Field<Duration>,
+    pub ring: Field<Ring>,
+    pub quorum: Field<Quorum>,
+    pub single_flight: Field<bool>,
 }
 
 /// `[events]`

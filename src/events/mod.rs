@@ -30,6 +30,10 @@ pub enum EventType {
     Closed,
     /// A vendor asked to be left alone.
     Held,
+    /// A server of the shared cache does not answer, and is not asked any more.
+    SharedDown,
+    /// A server of the shared cache is used again.
+    SharedUp,
     /// A new config runs.
     ConfigReloaded,
     /// A new config was refused, and the old one goes on.
@@ -50,6 +54,8 @@ impl EventType {
             Self::HalfOpen => "dipcache.upstream.half_open",
             Self::Closed => "dipcache.upstream.closed",
             Self::Held => "dipcache.upstream.held",
+            Self::SharedDown => "dipcache.cache.shared_down",
+            Self::SharedUp => "dipcache.cache.shared_up",
             Self::ConfigReloaded => "dipcache.config.reloaded",
             Self::ConfigRejected => "dipcache.config.rejected",
             Self::NodeStarted => "dipcache.node.started",
@@ -59,7 +65,7 @@ impl EventType {
 
     /// True for what somebody should look at.
     const fn is_bad(self) -> bool {
-        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::ConfigRejected)
+        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::SharedDown | Self::ConfigRejected)
     }
 }
 
@@ -68,6 +74,9 @@ impl EventType {
 pub struct Event {
     /// What happened.
     pub event: EventType,
+    /// The same on every node that tells of the same thing, so that a consumer can drop a repeat; empty where only
+    /// one node can tell of it.
+    pub id: String,
     /// To which lookup.
     pub lookup: Option<Arc<str>>,
     /// To which of its upstreams.
@@ -91,6 +100,7 @@ impl Event {
     pub fn of_node(event: EventType, reason: impl Into<String>) -> Self {
         Self {
             event,
+            id: String::new(),
             lookup: None,
             upstream: None,
             from: "",

@@ -12,6 +12,8 @@
 
 pub mod lookups;
 pub mod mariadb;
+pub mod meddler;
+pub mod memcached;
 pub mod memory;
 pub mod nameserver;
 pub mod nsd;
