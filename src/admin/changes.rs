@@ -26,7 +26,7 @@ pub(super) async fn lay_hand(State(admin): State<Arc<Admin>>, Path(name): Path<S
 
 /// `DELETE /v1/cache/{lookup}`.
 pub(super) async fn flush(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Said {
-    find(&admin, &name)?.local.clear();
+    find(&admin, &name)?.flush();
     Ok(format!("every entry of {name} is gone\n"))
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn flush(State(admin): State<Arc<Admin>>, Path(name): Path<Stri
 pub(super) async fn flush_key(State(admin): State<Arc<Admin>>, Path((name, key)): Path<(String, String)>) -> Said {
     let lookup = find(&admin, &name)?;
     let question = lookup.policy.question(&key, &[]).map_err(|bad| (StatusCode::BAD_REQUEST, format!("{bad}\n")))?;
-    Ok(if lookup.local.forget(&question.id) { "the entry is gone\n" } else { "there was no such entry\n" }.to_owned())
+    Ok(if lookup.flush_key(&question.id) { "the entry is gone\n" } else { "there was no such entry\n" }.to_owned())
 }
 
 /// `PUT /v1/sim/{lookup}/{upstream}`: an order to a simulated vendor. Answers what it does from now on.
@@ -56,13 +56,4 @@ fn find(admin: &Admin, name: &str) -> Result<Arc<Lookup>, (StatusCode, String)> 
         let known: Vec<_> = admin.lookups.all().iter().map(|lookup| lookup.policy.name.to_string()).collect();
         (StatusCode::NOT_FOUND, format!("no lookup `{name}`; there are {}\n", known.join(", ")))
     })
-}
-
-impl Lookup {
-    /// Lays the operator's hand on the flag, and tells if that turned it.
-    pub fn lay_hand(&self, hand: Override) {
-        if self.verdict.lay(hand) {
-            self.flag_turned("by the operator's hand");
-        }
-    }
 }

@@ -78,6 +78,11 @@ impl Entry {
         u128::from(past) < grace.as_millis()
     }
 
+    /// How long ago it was given, in milliseconds.
+    pub fn age_ms(&self, tick: u64) -> u64 {
+        tick.saturating_sub(self.born)
+    }
+
     /// How much longer it may be served, fresh or stale.
     pub fn life_left(&self, tick: u64) -> Duration {
         Duration::from_millis(u64::from(self.dead_ms).saturating_sub(tick.saturating_sub(self.born)))

@@ -6,8 +6,8 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::{LogFormat, Quorum, Ring};
 use super::events::{EventsForm, EventsMode, SinkType};
+use super::{LogFormat, Quorum, Ring};
 use crate::written::{Bytes, Field, Lines, Node};
 
 /// A whole file.

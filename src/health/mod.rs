@@ -14,6 +14,7 @@ pub mod bucket;
 pub mod hold;
 pub mod pass;
 pub mod verdict;
+pub mod flags;
 pub mod window;
 
 pub use breaker::{Breaker, Change, State};

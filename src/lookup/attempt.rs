@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::answer::Outcome;
-use crate::deadline::{Deadline, Instant, now};
+use crate::deadline::{Deadline, Instant, calendar, now};
 use crate::events::{Event, EventType};
 use crate::health::{Change, Pass, State};
 use crate::lookup::Lookup;
@@ -150,23 +150,44 @@ pub(super) fn note_change(lookup: &Arc<Lookup>, index: usize, change: Change) {
 }
 
 impl Lookup {
-    /// Looks at all upstreams and turns the flag if it must be turned.
+    /// Looks at all upstreams, and turns the flag or has the other nodes told if that is what they say.
     pub(crate) fn reassess(&self) {
         let now = now();
         let usable = self.members.iter().any(|member| member.health.is_usable(now));
         if self.verdict.note(usable) {
             let reason = if usable { "an upstream is usable again" } else { "no upstream is usable" };
-            self.flag_turned(reason);
+            self.flag_turned_alone(reason);
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.nudge();
         }
         self.meters.health.set(f64::from(u8::from(self.is_up())));
     }
 
+    /// Tells that this node has turned the flag by itself.
+    pub(crate) fn flag_turned_alone(&self, reason: &str) {
+        match &self.cluster {
+            None => self.flag_turned(reason, String::new()),
+            Some(cluster) => {
+                let reason = format!("{reason}; this node decides alone, since the shared memory does not answer");
+                let (epoch, state) = (self.mind.epoch(), u8::from(self.is_up()));
+                let id = format!("{}:{epoch}:{state}:{}:{}", self.policy.name, cluster.node(), calendar());
+                self.flag_turned(&reason, id);
+            }
+        }
+    }
+
     /// Tells that the flag has turned.
-    pub(crate) fn flag_turned(&self, reason: &str) {
-        let up = self.is_up();
+    pub(crate) fn flag_turned(&self, reason: &str, id: String) {
+        self.tell_flag(self.is_up(), reason, id);
+    }
+
+    /// Tells that the flag has turned to this.
+    pub(crate) fn tell_flag(&self, up: bool, reason: &str, id: String) {
         let (event, from, to) = if up { (EventType::Recovered, "0", "1") } else { (EventType::Degraded, "1", "0") };
-        self.meters.health.set(f64::from(u8::from(up)));
+        self.meters.health.set(f64::from(u8::from(self.is_up())));
         self.events.raise(Event {
+            id,
             lookup: Some(Arc::clone(&self.policy.name)),
             from,
             to,

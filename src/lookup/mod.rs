@@ -6,7 +6,8 @@
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
 //!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
-//! flight  ask the upstreams (`race`), keep the answer, land: even when every caller has left
+//! flight  the shared cache may know it (`sharing`): keep it here as well, and land
+//!         else ask the upstreams (`race`), keep the answer, land: even when every caller has left
 //! second rank   the stale record, else the policy's fallback record, else an empty answer that says why
 //! ```
 //!
@@ -19,6 +20,8 @@ pub mod flight;
 mod member;
 mod probe;
 mod race;
+mod sharing;
+mod cluster;
 mod registry;
 
 use std::sync::Arc;
@@ -30,11 +33,14 @@ use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::Events;
 use crate::health::Verdict;
+use crate::health::flags::Mind;
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
 use flight::{Boarding, Flights, Pilot};
+use sharing::Purpose;
 
+pub use cluster::Cluster;
 pub use member::Member;
 pub use registry::Lookups;
 
@@ -49,6 +55,10 @@ pub struct Lookup {
     pub members: Vec<Member>,
     /// The flag.
     pub verdict: Verdict,
+    /// Its part in the cluster's mind.
+    pub mind: Arc<Mind>,
+    /// What it shares with other nodes.
+    cluster: Option<Arc<Cluster>>,
     flights: Arc<Flights>,
     meters: Meters,
     events: Arc<Events>,
@@ -74,7 +84,9 @@ impl Lookup {
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
-        if let Err(refused) = self.anybody_to_ask() {
+        if let Err(refused) = self.anybody_to_ask()
+            && !self.others_may_know()
+        {
             return self.second_rank(&question, refused);
         }
         if self.stale_comes_first(&question) {
@@ -83,7 +95,7 @@ impl Lookup {
         }
         let (ticket, collapsed) = match self.flights.board(&question.id) {
             Some(Boarding::Lead(pilot, ticket)) => {
-                self.take_off(question.clone(), pilot);
+                self.take_off(question.clone(), pilot, Purpose::Answer);
                 (ticket, false)
             }
             Some(Boarding::Follow(ticket)) => (ticket, true),
@@ -155,12 +167,12 @@ impl Lookup {
         if self.anybody_to_ask().is_ok()
             && let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id)
         {
-            self.take_off(question.clone(), pilot);
+            self.take_off(question.clone(), pilot, Purpose::Renew);
         }
     }
 
     /// Starts the fetch in a task of its own, which no caller can cancel.
-    fn take_off(self: &Arc<Self>, question: Question, pilot: Pilot) {
+    fn take_off(self: &Arc<Self>, question: Question, pilot: Pilot, purpose: Purpose) {
         // Between this caller's miss and its boarding another flight may have landed.
         let tick = tick();
         if let Some(entry) = self.local.get(&question.id, tick)
@@ -171,7 +183,14 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(async move { pilot.land(race::race(&lookup, question).await) });
+        tokio::spawn(async move {
+            let answer = sharing::fly(&lookup, question.clone(), purpose).await;
+            let stale = answer.source == Source::Stale;
+            pilot.land(answer);
+            if stale {
+                lookup.renew(&question);
+            }
+        });
     }
 
     /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
@@ -209,6 +228,7 @@ impl Lookup {
         match entry {
             Some(entry) => {
                 let answer = entry.answer(source, tick);
+                self.share(&question.id, &entry);
                 self.local.put(question.id.clone(), entry);
                 answer
             }

@@ -15,6 +15,12 @@ use crate::lookup::attempt::{Times, attempt, note_change};
 /// A probe that ended without proof (our own overload, say) is followed by the next one after this.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// While another node probes, this often is looked whether it is our turn.
+const OTHERS: Duration = Duration::from_millis(100);
+
+/// After so many failed probes in a row another node gets its turn: ours may be the one that is badly connected.
+const TURNS: u32 = 3;
+
 /// Watches this upstream until its breaker closes. Does nothing when somebody does already.
 pub(super) fn watch(lookup: &Arc<Lookup>, index: usize) {
     if lookup.members[index].take_watch() {
@@ -36,10 +42,30 @@ impl Drop for Watch {
 async fn keep_watch(lookup: Weak<Lookup>, index: usize) {
     let _watch = Watch(Weak::clone(&lookup), index);
     // A reload that retires the lookup ends the watch: the reference is weak.
+    let mut failed = 0;
     while let Some(due) = next_probe(&lookup, index) {
         tokio::time::sleep_until(due).await;
         let Some(lookup) = lookup.upgrade() else { return };
+        let Some(cluster) = lookup.cluster.clone() else {
+            probe(&lookup, index).await;
+            continue;
+        };
+        // One prober in the cluster: each node wants its own proof, but one after the other.
+        let name = format!("{}:{}", lookup.policy.name, lookup.members[index].name);
+        if !cluster.may_probe(&name, lookup.call_budget()).await {
+            tokio::time::sleep(OTHERS.mul_f64(0.5 + fastrand::f64())).await;
+            continue;
+        }
         probe(&lookup, index).await;
+        failed += 1;
+        let closed = matches!(lookup.members[index].health.breaker(now()).0, State::Closed);
+        if closed || failed >= TURNS {
+            cluster.pass_probe_on(&name);
+            failed = 0;
+            if !closed {
+                tokio::time::sleep(OTHERS * 3).await;
+            }
+        }
     }
 }
 

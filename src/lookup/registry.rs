@@ -9,7 +9,7 @@ use crate::cache::LocalCache;
 use crate::events::Events;
 use crate::health::Verdict;
 use crate::lookup::flight::Flights;
-use crate::lookup::{Lookup, Member};
+use crate::lookup::{Cluster, Lookup, Member};
 use crate::policy::Policy;
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
@@ -18,6 +18,7 @@ use crate::upstream::Failure;
 #[derive(Debug, Default)]
 pub struct Lookups {
     current: ArcSwap<Vec<Arc<Lookup>>>,
+    cluster: Option<Arc<Cluster>>,
 }
 
 /// An upstream that could not be built.
@@ -34,6 +35,16 @@ pub struct CannotBuild {
 }
 
 impl Lookups {
+    /// None yet; all of them will share what they know with other nodes.
+    pub fn sharing(cluster: Arc<Cluster>) -> Self {
+        Self { current: ArcSwap::default(), cluster: Some(cluster) }
+    }
+
+    /// What they share with other nodes.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
     /// The lookup of this name.
     #[inline]
     pub fn find(&self, name: &str) -> Option<Arc<Lookup>> {
@@ -67,7 +78,7 @@ impl Lookups {
             let old = before.iter().find(|lookup| lookup.policy.name == policy.name);
             after.push(match old {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
-                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events))?),
+                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events), self.cluster.clone())?),
             });
         }
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
@@ -77,7 +88,12 @@ impl Lookups {
 }
 
 impl Lookup {
-    fn build(policy: Policy, old: Option<&Arc<Self>>, events: Arc<Events>) -> Result<Self, CannotBuild> {
+    fn build(
+        policy: Policy,
+        old: Option<&Arc<Self>>,
+        events: Arc<Events>,
+        cluster: Option<Arc<Cluster>>,
+    ) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
             Member::build(upstream, policy.breaker).map_err(|why| CannotBuild {
                 lookup: policy.name.to_string(),
@@ -101,8 +117,11 @@ impl Lookup {
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
+            verdict.follow(old.verdict.cluster());
         }
+        let mind = old.map(|old| Arc::clone(&old.mind)).unwrap_or_default();
         meters.health.set(f64::from(u8::from(verdict.is_up())));
-        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, events })
+        let (policy, flights) = (Arc::new(policy), Flights::new());
+        Ok(Self { policy, local, members, verdict, mind, cluster, flights, meters, events })
     }
 }

@@ -73,7 +73,7 @@ impl Drop for Meddler {
     }
 }
 
-async fn carry(mut client: TcpStream, mut targets: watch::Receiver<u16>, mut modes: watch::Receiver<Meddling>) {
+async fn carry(mut client: TcpStream, mut targets: watch::Receiver<u16>, modes: watch::Receiver<Meddling>) {
     if *modes.borrow() == Meddling::Refuse {
         return;
     }
@@ -81,6 +81,7 @@ async fn carry(mut client: TcpStream, mut targets: watch::Receiver<u16>, mut mod
     let Ok(mut server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut ending = modes.clone();
     let mut answers = fastrand::u64(0..1000);
     loop {
         tokio::select! {
@@ -123,7 +124,7 @@ async fn carry(mut client: TcpStream, mut targets: watch::Receiver<u16>, mut mod
                 if client.write_all(part).await.is_err() { return }
             }
             _ = targets.changed() => return,
-            _ = modes.wait_for(|mode| *mode == Meddling::Refuse) => return,
+            _ = ending.wait_for(|mode| *mode == Meddling::Refuse) => return,
         }
     }
 }

@@ -24,6 +24,7 @@ mod keeper;
 mod behind;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -93,6 +94,13 @@ impl SharedCache {
     /// The servers and whether each of them answers.
     pub fn servers(&self) -> impl Iterator<Item = (&str, bool)> {
         self.servers.iter().map(|server| (server.name.as_str(), server.is_up()))
+    }
+
+    /// Waits until every server has been looked at and may be believed. Bound it: one that is down never is.
+    pub async fn ready(&self) {
+        while self.servers.iter().any(|server| server.generation().is_none()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// The answer kept here, fresh or stale. Never longer than the timeout; whatever is in doubt is `None`.
