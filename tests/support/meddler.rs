@@ -124,7 +124,7 @@ async fn carry(mut client: TcpStream, mut targets: watch::Receiver<u16>, modes: 
                 if client.write_all(part).await.is_err() { return }
             }
             _ = targets.changed() => return,
-            _ = ending.wait_for(|mode| *mode == Meddling::Refuse) => return,
+            () = async { drop(ending.wait_for(|mode| *mode == Meddling::Refuse).await) } => return,
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod meddler;
 pub mod memcached;
 pub mod memory;
 pub mod nameserver;
+pub mod nodes;
 pub mod nsd;
 pub mod policies;
 pub mod postgres;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::shared::connection::{Fault, Write};
+use crate::cache::shared::generation::{self, YESTERDAY};
 use crate::cache::shared::server::{Op, Server};
 use crate::deadline::{Instant, calendar, now};
 use crate::health::State;
@@ -17,14 +18,12 @@ use crate::health::State;
 const BEAT: Duration = Duration::from_millis(200);
 /// Between two times that a node vouches.
 const VOUCH: u64 = 1_000;
-/// What nobody has vouched for in this time, while this node was there to do it, is of yesterday: milliseconds.
-const YESTERDAY: u64 = 3_000;
-/// The same for a node that has only just begun: all nodes may have been restarted together.
+/// [`YESTERDAY`] for a node that has only just begun: all nodes may have been restarted together.
 const LONG_AGO: u64 = 15 * 60_000;
 
 /// Keeps one server until its task is ended.
-pub(super) async fn keep(server: Arc<Server>, key: String) {
-    let mut keeper = Keeper { server, key, latest: 0, met: None };
+pub(super) async fn keep(server: Arc<Server>) {
+    let mut keeper = Keeper { server, latest: 0, met: None };
     loop {
         keeper.look().await;
         let server = &keeper.server;
@@ -44,7 +43,6 @@ pub(super) async fn keep(server: Arc<Server>, key: String) {
 
 struct Keeper {
     server: Arc<Server>,
-    key: String,
     /// The highest generation that was ever seen here.
     latest: u64,
     /// When this server first answered.
@@ -72,7 +70,7 @@ impl Keeper {
     async fn examine(&mut self) -> Result<u64, Fault> {
         // Another node may be at the same: whoever loses looks again.
         for _ in 0..5 {
-            let found = self.server.gets(Op::Probe, &self.key).await?;
+            let found = self.server.gets(Op::Probe, &self.server.generation_key).await?;
             let now_ms = calendar();
             let Some((bytes, version)) = found else {
                 let fresh = self.next(now_ms);
@@ -81,7 +79,9 @@ impl Keeper {
                 }
                 continue;
             };
-            match parse(&bytes).filter(|(generation, vouched)| self.is_of_today(*generation, *vouched, now_ms)) {
+            match generation::parse(&bytes)
+                .filter(|(generation, vouched)| self.is_of_today(*generation, *vouched, now_ms))
+            {
                 Some((generation, vouched)) => {
                     if now_ms > vouched + VOUCH {
                         // If another node was faster, all the better.
@@ -119,14 +119,7 @@ impl Keeper {
 
     async fn swap(&self, generation: u64, vouched: u64, version: Option<u64>) -> Result<bool, Fault> {
         let value = format!("{generation} {vouched}").into_bytes();
-        let write = Write { key: self.key.clone(), value: Some(value), life: 0 };
+        let write = Write { key: self.server.generation_key.clone(), value: Some(value), life: 0 };
         self.server.swap(Op::Probe, &write, version).await
     }
-}
-
-fn parse(bytes: &[u8]) -> Option<(u64, u64)> {
-    let (generation, vouched) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
-    // A number so high that none could follow it was not written by one of us.
-    let generation = generation.parse().ok().filter(|generation| *generation > 0 && *generation < u64::MAX / 2)?;
-    Some((generation, vouched.parse().ok().filter(|vouched| *vouched < u64::MAX / 2)?))
 }

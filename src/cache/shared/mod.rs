@@ -19,6 +19,7 @@ mod ring;
 mod stored;
 mod guard;
 mod connection;
+mod generation;
 mod server;
 mod keeper;
 mod behind;
@@ -73,11 +74,14 @@ impl SharedCache {
     /// Starts looking after the servers. Connects to nobody yet; must be called within a tokio runtime.
     pub fn start(settings: Shared, events: &Arc<Events>) -> Arc<Self> {
         let mut tasks = JoinSet::new();
-        let server = |name: &String| Arc::new(Server::new(name, settings.timeout, Arc::clone(events)));
+        let server = |name: &String| {
+            let generation = key::plain(&settings.prefix, "generation", "");
+            Arc::new(Server::new(name, generation, settings.timeout, Arc::clone(events)))
+        };
         let servers: Vec<_> = settings.servers.iter().map(server).collect();
         let mut behind = Vec::with_capacity(servers.len());
         for server in &servers {
-            tasks.spawn(keeper::keep(Arc::clone(server), key::plain(&settings.prefix, "generation", "")));
+            tasks.spawn(keeper::keep(Arc::clone(server)));
             let (queue, writer) = Behind::new(Arc::clone(server));
             tasks.spawn(writer);
             behind.push(queue);

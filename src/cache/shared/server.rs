@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::cache::shared::connection::{Command, Connection, Fault, Reply, Write};
-use crate::deadline::{Deadline, now};
+use crate::cache::shared::generation;
+use crate::deadline::{Deadline, calendar, now};
 use crate::events::{Event, EventType, Events};
 use crate::health::{Breaker, Change, State};
 use crate::policy::BreakerRules;
@@ -51,6 +52,8 @@ const OPS: [&str; 5] = ["get", "add", "cas", "set", "probe"];
 pub(super) struct Server {
     /// As the config names it.
     pub name: String,
+    /// Where its generation stands.
+    pub generation_key: String,
     timeout: Duration,
     idle: Mutex<Vec<Connection>>,
     seats: Semaphore,
@@ -65,9 +68,10 @@ pub(super) struct Server {
 
 impl Server {
     /// A server that nobody has spoken to yet.
-    pub(super) fn new(name: &str, timeout: Duration, events: Arc<Events>) -> Self {
+    pub(super) fn new(name: &str, generation_key: String, timeout: Duration, events: Arc<Events>) -> Self {
         Self {
             name: name.to_owned(),
+            generation_key,
             timeout,
             idle: Mutex::default(),
             seats: Semaphore::new(CONNECTIONS),
@@ -133,7 +137,10 @@ impl Server {
             return Err(Fault::Open);
         }
         let began = now();
-        let done = Deadline::at(began + self.timeout).limit(self.execute(command)).await.unwrap_or(Err(Fault::Timeout));
+        let done = Deadline::at(began + self.timeout)
+            .limit(self.execute(command, probing))
+            .await
+            .unwrap_or(Err(Fault::Timeout));
         let took = now() - began;
         self.seconds[op as usize].record(took);
         if let Err(fault) = done {
@@ -149,7 +156,7 @@ impl Server {
 
     /// On an idle connection or a new one. A connection goes back only after a whole answer: one that was given up
     /// at a deadline is dropped with this future, and a late answer finds nobody.
-    async fn execute(&self, command: Command<'_>) -> Result<Reply, Fault> {
+    async fn execute(&self, command: Command<'_>, probing: bool) -> Result<Reply, Fault> {
         // The semaphore is never closed.
         let _seat = self.seats.acquire().await.map_err(|_| Fault::Timeout)?;
         if let Some(mut connection) = self.take_idle() {
@@ -164,6 +171,9 @@ impl Server {
             }
         }
         let mut connection = Connection::open(&self.name).await?;
+        if !probing {
+            self.recognise(&mut connection).await?;
+        }
         let reply = connection.execute(command).await?;
         self.idle.lock().push(connection);
         Ok(reply)
@@ -175,11 +185,23 @@ impl Server {
             if connection.is_good() {
                 return Some(connection);
             }
-            // The server has been restarted, or somebody between us has: who knows what it holds now.
-            self.set_generation(0);
-            self.doubt.notify_one();
         }
         None
+    }
+
+    /// A new connection may lead to a server that has been restarted, or to another one: what it holds is believed
+    /// only if it is of the generation that we know. Else the keeper looks into it, at once.
+    async fn recognise(&self, connection: &mut Connection) -> Result<(), Fault> {
+        let known = match connection.execute(Command::Gets(&self.generation_key)).await? {
+            Reply::Value(Some((bytes, _))) => generation::is_known(&bytes, self.generation(), calendar()),
+            _ => false,
+        };
+        if known {
+            return Ok(());
+        }
+        self.set_generation(0);
+        self.doubt.notify_one();
+        Err(Fault::Generation)
     }
 
     /// The keeper's turn: true once a probe is due.
