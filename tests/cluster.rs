@@ -14,6 +14,7 @@ use dipcache::answer::{Outcome, Source};
 use dipcache::deadline::now;
 use dipcache::events::EventType;
 use dipcache::health::Override;
+use dipcache::telemetry::recorder;
 
 use support::lookups::ask;
 use support::memcached::Memcached;
@@ -22,14 +23,18 @@ use support::process::until;
 use support::vendor::{Mode, Vendor};
 
 fn cnam(vendor: &Vendor) -> String {
+    cnam_within(vendor, "100ms", "200ms")
+}
+
+fn cnam_within(vendor: &Vendor, call: &str, background: &str) -> String {
     let url = vendor.url("/{{ key }}");
     format!(
         r#"
 [input]
 key = {{ type = "text" }}
 [budget]
-call = "100ms"
-background = "200ms"
+call = "{call}"
+background = "{background}"
 [cache]
 not_found = "1h"
 [breaker]
@@ -82,14 +87,17 @@ async fn one_nodes_answer_is_every_nodes_hit_and_a_cold_node_asks_no_vendor() {
     let (Some(one), Some(two)) = (Memcached::start().await, Memcached::start().await) else { return };
     let vendor = Vendor::start(Mode::OK).await;
     let servers = [one.address(), two.address()];
+    recorder::install();
     let mut settings = shared(&servers);
     // On a busy machine a test must not mistake a late answer for a missing one.
     settings.timeout = Duration::from_millis(100);
-    let warm = Node::start("warm", settings.clone(), &[("cnam", &cnam(&vendor))]).await;
+    let warm = Node::start("warm", settings.clone(), &[("cnam", &cnam_within(&vendor, "2s", "5s"))]).await;
     let lookup = warm.lookup("cnam");
     let keys: Vec<String> = (0..10_000).map(|n| format!("k{n}")).collect();
-    for chunk in keys.chunks(64) {
-        futures_util::future::join_all(chunk.iter().map(|key| ask(&lookup, key, 2000))).await;
+    for chunk in keys.chunks(16) {
+        for answer in futures_util::future::join_all(chunk.iter().map(|key| ask(&lookup, key, 2000))).await {
+            assert_eq!(answer.outcome, Outcome::Found);
+        }
     }
     vendor.set(Mode::Answer(404, "text/plain", Vec::new()));
     assert_eq!(ask(&lookup, "nobody", 2000).await.outcome, Outcome::NotFound);
@@ -97,11 +105,11 @@ async fn one_nodes_answer_is_every_nodes_hit_and_a_cold_node_asks_no_vendor() {
     vendor.set(Mode::Answer(500, "text/plain", Vec::new()));
     let asked = vendor.requests();
 
-    let cold = Node::start("cold", settings, &[("cnam", &cnam(&vendor))]).await;
+    let cold = Node::start("cold", settings, &[("cnam", &cnam_within(&vendor, "2s", "5s"))]).await;
     let lookup = cold.lookup("cnam");
-    for chunk in keys.chunks(64) {
+    for chunk in keys.chunks(16) {
         for answer in futures_util::future::join_all(chunk.iter().map(|key| ask(&lookup, key, 2000))).await {
-            assert_eq!((answer.outcome, answer.source), (Outcome::Found, Source::Shared));
+            assert_eq!((answer.outcome, answer.source), (Outcome::Found, Source::Shared), "{}", recorder::render());
         }
     }
     let nobody = ask(&lookup, "nobody", 2000).await;
@@ -299,4 +307,29 @@ async fn the_operators_orders_reach_every_node_within_a_second_and_one_that_was_
     assert!(until(second, up).await.is_some());
     let told: usize = all.iter().map(|node| node.told(EventType::Degraded).len()).sum();
     assert_eq!(told, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_node_could_not_tell_another_tells_under_the_same_id() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let servers = [memcached.address()];
+    let a = Node::start("a", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    let b = Node::start("b", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    // As it stands when a node's `cas` has turned the verdict and the node is killed in that moment.
+    let turned = async || {
+        let (bytes, version) = a.cluster.shared().read("nodes", "cnam").await.ok()??;
+        let mut document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        document["epoch"] = 7.into();
+        document["up"] = true.into();
+        document["by"] = "dead/000000".into();
+        document["told"] = false.into();
+        let bytes = serde_json::to_vec(&document).unwrap();
+        a.cluster.shared().swap(("nodes", "cnam"), bytes, Some(version), 0).await.ok()?.then_some(())
+    };
+    assert!(until(Duration::from_secs(2), turned).await.is_some());
+    let told = || [&a, &b].iter().flat_map(|node| node.told(EventType::Recovered)).map(|event| event.id).collect();
+    let heard = async || Some(told()).filter(|ids: &Vec<String>| !ids.is_empty());
+    let ids = until(Duration::from_secs(6), heard).await.expect("an heir tells");
+    assert_eq!(ids, ["cnam:7:1"]);
 }

@@ -15,6 +15,7 @@ use dipcache::cache::shared::{Place, SharedCache};
 use dipcache::config::Shared;
 use dipcache::deadline::{now, tick};
 use dipcache::events::{EventType, Events};
+use dipcache::telemetry::recorder;
 
 use support::lookups::policy;
 use support::meddler::{Meddler, Meddling};
@@ -209,6 +210,36 @@ async fn no_lie_is_believed_and_none_takes_longer_than_the_timeout() {
         };
         assert!(until(Duration::from_secs(5), good).await.is_some(), "after {mode:?}");
     }
+}
+
+#[tokio::test]
+async fn a_document_that_is_gone_is_no_error_and_one_that_changed_is_not_written_over() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let (cache, _) = cache(shared(&[memcached.address()])).await;
+    let (name, value) = (("nodes", "x"), || b"1".to_vec());
+    assert_eq!(cache.swap(name, value(), Some(1), 0).await, Ok(false), "memcached says NOT_FOUND");
+    assert_eq!(cache.swap(name, value(), None, 0).await, Ok(true));
+    assert_eq!(cache.swap(name, value(), None, 0).await, Ok(false));
+    let (_, version) = cache.read("nodes", "x").await.unwrap().unwrap();
+    assert_eq!(cache.swap(name, value(), Some(version), 0).await, Ok(true));
+    assert_eq!(cache.swap(name, value(), Some(version), 0).await, Ok(false));
+}
+
+/// The library waits for no reply to a `set`: a refusal must neither go unseen nor pass for the next answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_is_seen_and_ends_its_connection() {
+    let Some(memcached) = Memcached::start_with(&["-I", "1k", "-o", "slab_chunk_max=1k"]).await else { return };
+    recorder::install();
+    let (cache, events) = cache(shared(&[memcached.address()])).await;
+    let rules = policy("cnam", POLICY).cache;
+    let big = "x".repeat(50_000);
+    cache.put(place("big"), &seal(&rules, &big));
+    let label = format!("dipcache_shared_errors_total{{server=\"{}\",kind=\"refused\"}}", memcached.address());
+    let seen = async || recorder::render().contains(&label).then_some(());
+    assert!(until(Duration::from_secs(3), seen).await.is_some(), "{}", recorder::render());
+    assert!(keeps(&cache, "small", Duration::from_secs(2)).await);
+    assert!(cache.get(place("big")).await.is_none());
+    assert_eq!(told(&events, EventType::SharedDown), 0, "a server that says no is alive");
 }
 
 /// 100,000 keys whose values name them, through a line that cuts, delays past the deadline and flips bits.

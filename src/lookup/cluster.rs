@@ -171,7 +171,7 @@ impl Lookup {
         if turned_alone {
             self.flag_turned_alone("the other nodes saw it otherwise");
         }
-        if let Ok(Beaten { tell: Some(turn), .. }) = beaten {
+        for turn in beaten.map(|beaten| beaten.tell).unwrap_or_default() {
             let id = format!("{}:{}:{}", self.policy.name, turn.epoch, u8::from(turn.up));
             self.tell_flag(turn.up, &turn.reason, id);
         }

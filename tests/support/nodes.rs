@@ -1,6 +1,6 @@
 //! Several nodes of ours in one process: each with its own lookups, events and shared cache, without fronts.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dipcache::config::{Quorum, Ring, Shared};
@@ -15,7 +15,8 @@ pub struct Node {
     pub lookups: Arc<Lookups>,
     pub events: Arc<Events>,
     pub cluster: Arc<Cluster>,
-    task: JoinHandle<()>,
+    heard: Arc<Mutex<Vec<Event>>>,
+    tasks: [JoinHandle<()>; 2],
 }
 
 /// `[shared]` with these servers and the defaults of the config.
@@ -34,6 +35,13 @@ impl Node {
     /// Starts one with these policies, and has it join the others.
     pub async fn start(name: &str, shared: Shared, policies: &[(&str, &str)]) -> Self {
         let events = Arc::new(Events::default());
+        let (heard, mut ear) = (Arc::new(Mutex::new(Vec::new())), events.subscribe());
+        let all = Arc::clone(&heard);
+        let hearing = tokio::spawn(async move {
+            while let Ok(event) = ear.recv().await {
+                all.lock().expect("no panic under the lock").push(event);
+            }
+        });
         let cluster = Cluster::start(shared, name, &events);
         let lookups = Arc::new(Lookups::sharing(Arc::clone(&cluster)));
         let policies = policies.iter().map(|(name, text)| policy(name, text)).collect();
@@ -41,7 +49,7 @@ impl Node {
         cluster.join(&lookups).await;
         let (beating, all) = (Arc::clone(&cluster), Arc::clone(&lookups));
         let task = tokio::spawn(async move { beating.run(all, std::future::pending()).await });
-        Self { lookups, events, cluster, task }
+        Self { lookups, events, cluster, heard, tasks: [task, hearing] }
     }
 
     /// The lookup of this name.
@@ -49,14 +57,15 @@ impl Node {
         self.lookups.find(name).expect("a lookup of this name")
     }
 
-    /// The latest events of this kind.
+    /// All events of this kind.
     pub fn told(&self, event: EventType) -> Vec<Event> {
-        self.events.recent().into_iter().filter(|told| told.event == event).collect()
+        let heard = self.heard.lock().expect("no panic under the lock");
+        heard.iter().filter(|told| told.event == event).cloned().collect()
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

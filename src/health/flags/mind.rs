@@ -52,7 +52,7 @@ pub struct Beaten {
     /// Orders of operators at other nodes.
     pub news: News,
     /// The verdict's turns that this node must tell of.
-    pub tell: Option<Turn>,
+    pub tell: Vec<Turn>,
 }
 
 /// The verdict has turned.
@@ -64,6 +64,12 @@ pub struct Turn {
     pub epoch: u64,
     /// Why, in words.
     pub reason: String,
+}
+
+impl Beaten {
+    fn is_empty(&self) -> bool {
+        self.tell.is_empty() && self.news == News::default()
+    }
 }
 
 impl Mind {
@@ -130,36 +136,53 @@ impl Mind {
     ) -> Result<Beaten, Fault> {
         let mut beaten = Beaten::default();
         for _ in 0..TRIES {
-            let found = shared.read("nodes", lookup).await?;
-            let (mut document, version) = match found {
-                // What does not parse was not written by one of us, and is written over.
-                Some((bytes, version)) => (serde_json::from_slice(&bytes).unwrap_or_default(), Some(version)),
-                None => (Document::default(), None),
-            };
-            let before = document.clone();
-            let turn = self.consider(&mut document, node, vote, quorum, &mut beaten.news);
-            if document == before && version.is_some() {
-                self.inner.lock().view = document;
-                return Ok(beaten);
-            }
-            let text = serde_json::to_vec(&document).map_err(|_| Fault::Garbage)?;
-            if !shared.swap(("nodes", lookup), text, version, 0).await? {
-                // Another node was faster. A little later, and not in step with it.
-                tokio::time::sleep(Duration::from_micros(fastrand::u64(100..3000))).await;
-                continue;
-            }
-            let mut inner = self.inner.lock();
-            inner.view = document;
-            match turn {
-                Some(turn) => {
-                    inner.told = turn.epoch;
-                    beaten.tell = Some(turn);
-                    // Once more, to write down that it is told.
-                }
-                None => return Ok(beaten),
+            match self.step(shared, lookup, node, vote, quorum, &mut beaten).await {
+                Ok(true) => break,
+                Ok(false) => {}
+                // What is written is written, and is ours to tell, whatever became of the next step. The orders
+                // that came with a failed one are learned as well: they must be carried out.
+                Err(_) if !beaten.is_empty() => break,
+                Err(fault) => return Err(fault),
             }
         }
         Ok(beaten)
+    }
+
+    /// One try: true when nothing is left to do.
+    async fn step(
+        &self,
+        shared: &SharedCache,
+        lookup: &str,
+        node: &str,
+        vote: Option<&Vote>,
+        quorum: Quorum,
+        beaten: &mut Beaten,
+    ) -> Result<bool, Fault> {
+        let found = shared.read("nodes", lookup).await?;
+        let (mut document, version) = match found {
+            // What does not parse was not written by one of us, and is written over.
+            Some((bytes, version)) => (serde_json::from_slice(&bytes).unwrap_or_default(), Some(version)),
+            None => (Document::default(), None),
+        };
+        let before = document.clone();
+        let turn = self.consider(&mut document, node, vote, quorum, &mut beaten.news);
+        if document == before && version.is_some() {
+            self.inner.lock().view = document;
+            return Ok(true);
+        }
+        let text = serde_json::to_vec(&document).map_err(|_| Fault::Garbage)?;
+        if !shared.swap(("nodes", lookup), text, version, 0).await? {
+            // Another node was faster. A little later, and not in step with it.
+            tokio::time::sleep(Duration::from_micros(fastrand::u64(100..3000))).await;
+            return Ok(false);
+        }
+        let mut inner = self.inner.lock();
+        inner.view = document;
+        let Some(turn) = turn else { return Ok(true) };
+        inner.told = turn.epoch;
+        beaten.tell.push(turn);
+        // Once more, to write down that it is told.
+        Ok(false)
     }
 
     /// What this node makes of the document: changes it, and says what must be told once it is written.
