@@ -215,7 +215,8 @@ async fn no_lie_is_believed_and_none_takes_longer_than_the_timeout() {
 #[tokio::test]
 async fn a_document_that_is_gone_is_no_error_and_one_that_changed_is_not_written_over() {
     let Some(memcached) = Memcached::start().await else { return };
-    let (cache, _) = cache(shared(&[memcached.address()])).await;
+    let settings = Shared { timeout: Duration::from_millis(500), ..shared(&[memcached.address()]) };
+    let (cache, _) = cache(settings).await;
     let (name, value) = (("nodes", "x"), || b"1".to_vec());
     assert_eq!(cache.swap(name, value(), Some(1), 0).await, Ok(false), "memcached says NOT_FOUND");
     assert_eq!(cache.swap(name, value(), None, 0).await, Ok(true));
@@ -228,7 +229,7 @@ async fn a_document_that_is_gone_is_no_error_and_one_that_changed_is_not_written
 /// The library waits for no reply to a `set`: a refusal must neither go unseen nor pass for the next answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_write_is_seen_and_ends_its_connection() {
-    let Some(memcached) = Memcached::start_with(&["-I", "1k", "-o", "slab_chunk_max=1k"]).await else { return };
+    let Some(memcached) = Memcached::start_with(&["-I", "8k", "-o", "slab_chunk_max=4k"]).await else { return };
     recorder::install();
     let (cache, events) = cache(shared(&[memcached.address()])).await;
     let rules = policy("cnam", POLICY).cache;

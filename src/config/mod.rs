@@ -105,9 +105,9 @@ pub struct Shared {
 /// How keys are spread over the servers, as libmemcached calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ring {
-    /// `MEMCACHED_BEHAVIOR_KETAMA`: 100 points a server.
+    /// `MEMCACHED_BEHAVIOR_KETAMA` and nothing else set: 100 points a server, by libmemcached's default hash.
     Ketama,
-    /// `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED`, all of one weight: 160 points a server.
+    /// `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED`, all of one weight: 160 points a server, by MD5.
     KetamaWeighted,
 }
 
