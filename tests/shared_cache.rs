@@ -229,17 +229,20 @@ async fn a_document_that_is_gone_is_no_error_and_one_that_changed_is_not_written
 /// The library waits for no reply to a `set`: a refusal must neither go unseen nor pass for the next answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_write_is_seen_and_ends_its_connection() {
-    let Some(memcached) = Memcached::start_with(&["-I", "8k", "-o", "slab_chunk_max=4k"]).await else { return };
+    let Some(memcached) = Memcached::start().await else { return };
+    let line = Meddler::before(memcached.port()).await;
     recorder::install();
-    let (cache, events) = cache(shared(&[memcached.address()])).await;
-    let rules = policy("cnam", POLICY).cache;
-    let big = "x".repeat(50_000);
-    cache.put(place("big"), &seal(&rules, &big));
-    let label = format!("dipcache_shared_errors_total{{server=\"{}\",kind=\"refused\"}}", memcached.address());
-    let seen = async || recorder::render().contains(&label).then_some(());
+    let settings = Shared { timeout: Duration::from_millis(100), ..shared(&[line.address.to_string()]) };
+    let (cache, events) = cache(settings).await;
+    line.set(Meddling::Stray);
+    let refused = format!("dipcache_shared_errors_total{{server=\"{}\",kind=\"refused\"}}", line.address);
+    let seen = async || {
+        cache.put(place("a"), &entry("a"));
+        recorder::render().contains(&refused).then_some(())
+    };
     assert!(until(Duration::from_secs(3), seen).await.is_some(), "{}", recorder::render());
-    assert!(keeps(&cache, "small", Duration::from_secs(2)).await);
-    assert!(cache.get(place("big")).await.is_none());
+    line.set(Meddling::None);
+    assert!(keeps(&cache, "b", Duration::from_secs(2)).await);
     assert_eq!(told(&events, EventType::SharedDown), 0, "a server that says no is alive");
 }
 

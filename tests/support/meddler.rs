@@ -25,6 +25,8 @@ pub enum Meddling {
     Huge,
     /// Changes one byte of every so many-th answer.
     Flip(u64),
+    /// Puts a refusal before the answer to every `version`, as for a `set` that waits for no reply.
+    Stray,
     /// Takes everything and answers nothing.
     Swallow,
     /// Refuses every connection, and ends those that are open.
@@ -117,6 +119,9 @@ async fn carry(mut client: TcpStream, mut targets: watch::Receiver<u16>, modes: 
                         copy[fastrand::usize(..count)] ^= 1 << fastrand::u8(..8);
                         flipped = copy;
                         part = &flipped;
+                    }
+                    Meddling::Stray if part.starts_with(b"VERSION") => {
+                        part = b"SERVER_ERROR out of memory storing object\r\nVERSION 1\r\n";
                     }
                     Meddling::Swallow | Meddling::Garbage | Meddling::Huge => continue,
                     _ => {}

@@ -19,24 +19,14 @@ impl Memcached {
         Self::start_at(free_port()).await
     }
 
-    /// Starts one with further options.
-    pub async fn start_with(options: &[&str]) -> Option<Self> {
-        Self::start_so(free_port(), options).await
-    }
-
     /// Starts one, empty, on this port.
     pub async fn start_at(port: u16) -> Option<Self> {
-        Self::start_so(port, &[]).await
-    }
-
-    async fn start_so(port: u16, options: &[&str]) -> Option<Self> {
         let Some(program) = find("memcached", &[]) else {
             skipped("memcached", "memcached");
             return None;
         };
         let port_text = port.to_string();
-        let mut args = vec!["-l", "127.0.0.1", "-p", &port_text, "-U", "0", "-u", "nobody", "-m", "64", "-c", "4096"];
-        args.extend(options);
+        let args = ["-l", "127.0.0.1", "-p", &port_text, "-U", "0", "-u", "nobody", "-m", "64", "-c", "4096"];
         let server = Server::start(directory_for(""), "", &program, &args);
         let answers = || async move { TcpStream::connect(("127.0.0.1", port)).await.ok() };
         let up = until(Duration::from_secs(10), answers).await;
