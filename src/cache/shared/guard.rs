@@ -32,6 +32,8 @@ enum At {
     Rest,
     /// Within a line.
     Line,
+    /// The server refused. What else comes belongs to nobody, and the connection is not used again.
+    Refused,
     /// Within a value and the line end behind it.
     Value { left: usize },
 }
@@ -84,6 +86,7 @@ impl<S> Guarded<S> {
         while let Some((&first, rest)) = bytes.split_first() {
             match &mut self.at {
                 At::Rest => return Err(wrong("more came than was asked for")),
+                At::Refused => return Ok(()),
                 At::Value { left } => {
                     let taken = (*left).min(bytes.len());
                     *left -= taken;
@@ -112,7 +115,7 @@ impl<S> Guarded<S> {
         let line = std::str::from_utf8(line).ok().and_then(|line| line.strip_suffix("\r\n"));
         let line = line.ok_or_else(|| wrong("a line that is no text"))?;
         if line.starts_with("SERVER_ERROR") || line.starts_with("CLIENT_ERROR") || line == "ERROR" {
-            return Ok(At::Rest);
+            return Ok(At::Refused);
         }
         match &self.expected {
             Expected::Word(words) => {
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn a_whole_answer_passes_and_half_of_one_is_not_at_rest() {
         assert!(values(&["a", "b"], b"VALUE a 0 3\r\nEND\r\nVALUE b 1 2 99\r\n\r\n\r\nEND\r\n").unwrap());
-        assert!(values(&["a"], b"SERVER_ERROR out of memory\r\n").unwrap());
+        assert!(!values(&["a"], b"SERVER_ERROR out of memory\r\nVERSION 1\r\n").unwrap(), "not used again");
         assert!(!values(&["a"], b"VALUE a 0 3\r\nab").unwrap());
     }
 
