@@ -30,6 +30,12 @@ pub enum EventType {
     Closed,
     /// A vendor asked to be left alone.
     Held,
+    /// A vendor answered what a rule of its policy marks with `alert`.
+    Alert,
+    /// A table has rows for the first time, or again after a load that failed.
+    TableLoaded,
+    /// A load of a table failed or was not believed; the old rows go on.
+    TableRejected,
     /// A server of the shared cache does not answer, and is not asked any more.
     SharedDown,
     /// A server of the shared cache is used again.
@@ -54,6 +60,9 @@ impl EventType {
             Self::HalfOpen => "dipcache.upstream.half_open",
             Self::Closed => "dipcache.upstream.closed",
             Self::Held => "dipcache.upstream.held",
+            Self::Alert => "dipcache.upstream.alert",
+            Self::TableLoaded => "dipcache.table.loaded",
+            Self::TableRejected => "dipcache.table.rejected",
             Self::SharedDown => "dipcache.cache.shared_down",
             Self::SharedUp => "dipcache.cache.shared_up",
             Self::ConfigReloaded => "dipcache.config.reloaded",
@@ -65,7 +74,16 @@ impl EventType {
 
     /// True for what somebody should look at.
     const fn is_bad(self) -> bool {
-        matches!(self, Self::Degraded | Self::Opened | Self::Held | Self::SharedDown | Self::ConfigRejected)
+        matches!(
+            self,
+            Self::Degraded
+                | Self::Opened
+                | Self::Held
+                | Self::Alert
+                | Self::TableRejected
+                | Self::SharedDown
+                | Self::ConfigRejected
+        )
     }
 }
 
@@ -74,9 +92,6 @@ impl EventType {
 pub struct Event {
     /// What happened.
     pub event: EventType,
-    /// The same on every node that tells of the same thing, so that a consumer can drop a repeat; empty where only
-    /// one node can tell of it.
-    pub id: String,
     /// To which lookup.
     pub lookup: Option<Arc<str>>,
     /// To which of its upstreams.
@@ -91,6 +106,9 @@ pub struct Event {
     pub failure_ratio: f64,
     /// Slow ones by samples in the breaker's window, 0 to 1.
     pub slow_ratio: f64,
+    /// The version of the cluster's document about this lookup. Where there is one, every node that tells
+    /// of the same turn tells it under the same `id`.
+    pub epoch: Option<u64>,
     /// When, by the wall clock.
     pub at: SystemTime,
 }
@@ -100,7 +118,6 @@ impl Event {
     pub fn of_node(event: EventType, reason: impl Into<String>) -> Self {
         Self {
             event,
-            id: String::new(),
             lookup: None,
             upstream: None,
             from: "",
@@ -108,6 +125,7 @@ impl Event {
             reason: reason.into(),
             failure_ratio: 0.0,
             slow_ratio: 0.0,
+            epoch: None,
             at: SystemTime::now(),
         }
     }
@@ -152,12 +170,15 @@ impl Events {
 }
 
 fn log(event: &Event) {
-    let (lookup, upstream) = (event.lookup.as_deref().unwrap_or(""), event.upstream.as_deref().unwrap_or(""));
-    let (name, from, to, reason) = (event.event.as_str(), event.from, event.to, event.reason.as_str());
+    // `None` leaves the field out.
+    let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
+    let (lookup, upstream) = (event.lookup.as_deref(), event.upstream.as_deref());
+    let epoch = event.epoch;
+    let (name, from, to, reason) = (event.event.as_str(), some(event.from), some(event.to), event.reason.as_str());
     if event.event.is_bad() {
-        tracing::warn!(event = name, lookup, upstream, from, to, reason);
+        tracing::warn!(event = name, lookup, upstream, from, to, epoch, reason);
     } else {
-        tracing::info!(event = name, lookup, upstream, from, to, reason);
+        tracing::info!(event = name, lookup, upstream, from, to, epoch, reason);
     }
 }
 

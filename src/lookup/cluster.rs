@@ -3,6 +3,7 @@
 //! One task beats a few times a second, and at once when something has changed: it puts this node's votes into the
 //! node documents, follows their verdicts, carries out other nodes' orders, and keeps the flags in memcached alive.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use tokio::sync::Notify;
 use crate::cache::SharedCache;
 use crate::cache::shared::Fault;
 use crate::deadline::{Deadline, Instant, now};
-use crate::events::Events;
+use crate::events::{Event, EventType, Events};
 use crate::health::Override;
-use crate::health::flags::{Beaten, Document, Vote};
+use crate::health::flags::{Beaten, Document, Mind, Part, Vote};
 use crate::lookup::{Lookup, Lookups};
 
 /// Between two beats.
@@ -34,6 +35,7 @@ pub struct Cluster {
     /// This node's name, and a part of chance: two processes of one machine often have one name.
     node: String,
     nudge: Notify,
+    events: Arc<Events>,
 }
 
 /// The flags as they are to be written.
@@ -49,7 +51,12 @@ impl Cluster {
     /// This node among the others; looks after the shared cache from now on. Must be called within a tokio runtime.
     pub fn start(settings: crate::config::Shared, name: &str, events: &Arc<Events>) -> Arc<Self> {
         let node = format!("{name}/{:06x}", fastrand::u32(..1 << 24));
-        Arc::new(Self { shared: SharedCache::start(settings, events), node, nudge: Notify::new() })
+        Arc::new(Self {
+            shared: SharedCache::start(settings, events),
+            node,
+            nudge: Notify::new(),
+            events: Arc::clone(events),
+        })
     }
 
     /// The shared cache.
@@ -77,7 +84,9 @@ impl Cluster {
     pub async fn run(&self, lookups: Arc<Lookups>, leaving: impl Future<Output = ()>) {
         let mut leaving = std::pin::pin!(leaving);
         let mut written: Option<(Flags, Instant)> = None;
+        let mut minds = HashMap::new();
         loop {
+            self.give_up(&lookups, &mut minds).await;
             let flags = self.beat(&lookups).await;
             let due = written.as_ref().is_none_or(|(old, at)| *old != flags || now() - *at >= REFRESH);
             if due {
@@ -93,20 +102,40 @@ impl Cluster {
             }
         }
         for lookup in lookups.all().iter() {
-            let quorum = self.shared.settings().quorum;
             // Who cannot say goodbye is dead to the others a few seconds later.
-            let _ = lookup.mind.beat(&self.shared, &lookup.policy.name, &self.node, None, quorum).await;
+            let _ = self.take_part(&lookup.policy.name, &lookup.mind, Part::Leaves).await;
         }
+    }
+
+    /// Takes this node's votes out about lookups that a reload has taken away.
+    async fn give_up(&self, lookups: &Lookups, minds: &mut HashMap<Arc<str>, Arc<Mind>>) {
+        let all = lookups.all();
+        let gone: Vec<_> = minds.extract_if(|name, _| all.iter().all(|lookup| lookup.policy.name != *name)).collect();
+        for (name, mind) in gone {
+            let turned = self.take_part(&name, &mind, Part::GivesUp).await.map(|beaten| beaten.tell);
+            for turn in turned.unwrap_or_default() {
+                self.events.raise(Event {
+                    lookup: Some(Arc::clone(&name)),
+                    from: "0",
+                    to: "1",
+                    epoch: Some(turn.epoch),
+                    ..Event::of_node(EventType::Recovered, turn.reason)
+                });
+            }
+        }
+        minds.extend(all.iter().map(|lookup| (Arc::clone(&lookup.policy.name), Arc::clone(&lookup.mind))));
+    }
+
+    async fn take_part(&self, name: &str, mind: &Mind, part: Part<'_>) -> Result<Beaten, Fault> {
+        mind.beat(&self.shared, name, &self.node, part, self.shared.settings().quorum).await
     }
 
     /// One beat of every lookup, side by side.
     async fn beat(&self, lookups: &Lookups) -> Flags {
         let all = lookups.all();
-        let quorum = self.shared.settings().quorum;
         let beats = all.iter().map(async |lookup| {
             let vote = lookup.vote();
-            let beaten = lookup.mind.beat(&self.shared, &lookup.policy.name, &self.node, Some(&vote), quorum).await;
-            lookup.apply(beaten);
+            lookup.apply(self.take_part(&lookup.policy.name, &lookup.mind, Part::Votes(&vote)).await);
         });
         futures_util::future::join_all(beats).await;
         let mut flags = Flags::default();
@@ -142,13 +171,14 @@ impl Lookup {
     fn vote(&self) -> Vote {
         let now = now();
         let down: Vec<String> =
-            self.members.iter().filter(|m| !m.health.is_usable(now)).map(|m| m.name.to_string()).collect();
+            self.members.iter().filter(|member| !member.is_usable(now)).map(|member| member.name.to_string()).collect();
         let reason = if down.is_empty() { String::new() } else { format!("not usable: {}", down.join(", ")) };
         Vote { up: down.len() < self.members.len(), at: 0, down, reason }
     }
 
     /// Carries out what a beat has brought.
     fn apply(&self, beaten: Result<Beaten, Fault>) {
+        let _turn = self.turning.lock();
         let view = self.mind.view(now());
         let turned_alone = match (&beaten, &view) {
             (Ok(Beaten { news, .. }), _) => {
@@ -156,10 +186,12 @@ impl Lookup {
                     self.verdict.lay(hand);
                 }
                 if news.flush {
-                    self.local.clear();
+                    self.start_over(|| self.mind.enter_era());
                 }
+                // Also the first one, which ends nothing.
+                self.mind.enter_era();
                 news.forget.iter().for_each(|id| {
-                    self.local.forget(id);
+                    self.forget_here(id);
                 });
                 self.verdict.follow(view.as_ref().map(|view| view.up));
                 false
@@ -172,10 +204,11 @@ impl Lookup {
             self.flag_turned_alone("the other nodes saw it otherwise");
         }
         for turn in beaten.map(|beaten| beaten.tell).unwrap_or_default() {
-            let id = format!("{}:{}:{}", self.policy.name, turn.epoch, u8::from(turn.up));
-            self.tell_flag(turn.up, &turn.reason, id);
+            self.tell_flag(turn.up, &turn.reason, Some(turn.epoch));
         }
-        self.meters.health.set(f64::from(u8::from(self.is_up())));
+        if !self.is_retired() {
+            self.show_flag();
+        }
     }
 
     /// The flags of this lookup and its upstreams.
@@ -188,7 +221,7 @@ impl Lookup {
         for member in &self.members {
             let up = match &view {
                 Some(view) => view.upstream(&member.name, quorum),
-                None => member.health.is_usable(now),
+                None => member.is_usable(now),
             };
             list.push((format!("{name}:{}", member.name), up));
         }
@@ -196,6 +229,7 @@ impl Lookup {
 
     /// Lays the operator's hand on the flag, on every node.
     pub fn lay_hand(&self, hand: Override) {
+        let _turn = self.turning.lock();
         self.mind.lay(hand);
         let turned = self.verdict.lay(hand);
         match &self.cluster {
@@ -204,6 +238,6 @@ impl Lookup {
             _ if turned => self.flag_turned_alone("by the operator's hand"),
             _ => {}
         }
-        self.meters.health.set(f64::from(u8::from(self.is_up())));
+        self.show_flag();
     }
 }

@@ -1,13 +1,14 @@
 //! The pipeline: one dip from question to answer. Read this page first.
 //!
 //! ```text
-//! hit     the local cache knows it and it is fresh: answer, wait for nothing
+//! hit     the local cache knows it and it is fresh: answer, wait for nothing. Tables answer here, always
 //! miss    no policy for this key?             not_applicable
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
 //!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
 //! flight  the shared cache may know it (`sharing`): keep it here as well, and land
-//!         else ask the upstreams (`race`), keep the answer, land: even when every caller has left
+//!         else ask the upstreams (`race`), put their answers together (`gather`), ask what depends on them (`follow`),
+//!         keep the answer, land: even when every caller has left
 //! second rank   the stale record, else the policy's fallback record, else an empty answer that says why
 //! ```
 //!
@@ -17,23 +18,30 @@
 
 mod attempt;
 pub mod flight;
+mod follow;
+mod gather;
 mod member;
 mod probe;
 mod race;
+mod registry;
 mod sharing;
 mod cluster;
-mod registry;
+mod tables;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::Events;
-use crate::health::Verdict;
 use crate::health::flags::Mind;
+use crate::health::{Allowance, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
@@ -59,15 +67,30 @@ pub struct Lookup {
     pub mind: Arc<Mind>,
     /// What it shares with other nodes.
     cluster: Option<Arc<Cluster>>,
+    /// True when all upstreams are tables, which answer at once: no cache, no flight.
+    tables_only: bool,
     flights: Arc<Flights>,
+    /// The extra requests that hedging may make.
+    allowance: Mutex<Allowance>,
+    /// The purse, where dips cost something.
+    spend: Option<Spend>,
+    /// All lookups, for dependent steps.
+    peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
     meters: Meters,
     events: Arc<Events>,
+    /// Held by who looks at the upstreams to turn the flag.
+    turning: Mutex<()>,
+    /// True once another policy runs under this name.
+    retired: AtomicBool,
 }
 
 impl Lookup {
     /// The fresh answer from the local cache, if there is one. Waits for nothing.
     #[inline]
     pub fn hit(self: &Arc<Self>, question: &Question) -> Option<Answer> {
+        if self.tables_only {
+            return tables::answer(self, question);
+        }
         let tick = tick();
         let entry = self.local.get(&question.id, tick)?;
         if entry.freshness(tick) != Freshness::Fresh {
@@ -81,16 +104,30 @@ impl Lookup {
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
+        if self.policy.chain.then.is_empty() {
+            return self.fetch(question, deadline).await;
+        }
+        let answer = self.fetch(question.clone(), deadline).await;
+        self.followed(&question, answer, deadline).await
+    }
+
+    async fn fetch(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
-        if let Err(refused) = self.anybody_to_ask()
-            && !self.others_may_know()
-        {
-            return self.second_rank(&question, refused);
+        if self.tables_only {
+            return self.second_rank(&question, tables::no_answer());
         }
-        if self.stale_comes_first(&question) {
-            self.renew(&question);
+        let refused = self.anybody_to_ask().err();
+        if let Some(refused) = &refused {
+            // The next probe asks this: the question that was asked last may be one that always fails.
+            self.members.iter().for_each(|member| member.wanted(&question));
+            if !self.others_may_know() {
+                return self.second_rank(&question, refused.clone());
+            }
+        }
+        if self.stale_comes_first(&question, refused.is_some()) {
+            self.start_renewal(&question);
             return self.second_rank(&question, Answer::empty(Outcome::Timeout, Source::Nobody));
         }
         let (ticket, collapsed) = match self.flights.board(&question.id) {
@@ -164,9 +201,13 @@ impl Lookup {
 
     /// Renews an entry behind the caller's back, unless that is under way or nobody may be asked.
     pub fn renew(self: &Arc<Self>, question: &Question) {
-        if self.anybody_to_ask().is_ok()
-            && let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id)
-        {
+        if self.anybody_to_ask().is_ok() {
+            self.start_renewal(question);
+        }
+    }
+
+    fn start_renewal(self: &Arc<Self>, question: &Question) {
+        if let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id) {
             self.take_off(question.clone(), pilot, Purpose::Renew);
         }
     }
@@ -183,28 +224,25 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(async move {
-            let answer = sharing::fly(&lookup, question.clone(), purpose).await;
-            let stale = answer.source == Source::Stale;
-            pilot.land(answer);
-            if stale {
-                lookup.renew(&question);
-            }
-        });
+        tokio::spawn(async move { sharing::fly(&lookup, question, pilot, purpose).await });
     }
 
-    /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
-    /// which the policy renews behind the caller's back, or when every upstream's latest sample was a failure.
-    fn stale_comes_first(&self, question: &Question) -> bool {
+    /// True when there is a stale record and waiting for a fresh one is a poor bet: when nobody may be asked, within the
+    /// time in which the policy renews behind the caller's back, or when every upstream's latest sample was a failure.
+    fn stale_comes_first(&self, question: &Question, nobody_to_ask: bool) -> bool {
         let tick = tick();
         self.local.get(&question.id, tick).is_some_and(|entry| {
-            entry.expired_within(self.policy.cache.revalidate, tick)
+            nobody_to_ask
+                || entry.expired_within(self.policy.cache.revalidate, tick)
                 || self.members.iter().all(|member| member.health.is_suspect())
         })
     }
 
     /// Whether any upstream may be asked now; if not, the empty answer that says why and when again.
     fn anybody_to_ask(&self) -> Result<(), Answer> {
+        if self.policy.chain.emergency {
+            return Ok(());
+        }
         let now = now();
         let mut why: Option<Answer> = None;
         for member in &self.members {
@@ -219,17 +257,30 @@ impl Lookup {
         why.map_or(Ok(()), Err)
     }
 
-    /// Keeps an upstream's answer and makes the callers' answer of it.
-    fn keep(&self, question: &Question, given: member::Given) -> Answer {
+    /// The lookup of this name.
+    fn peer(&self, name: &str) -> Option<Arc<Self>> {
+        self.peers.upgrade()?.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
+    }
+
+    /// Keeps an upstream's answer, unless it is disowned, and makes the callers' answer of it.
+    fn keep(&self, question: &Question, given: member::Given, is_disowned: impl Fn() -> bool) -> Answer {
         let tick = tick();
-        let entry =
-            Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let seal =
+            || Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let entry = given.keep.then(seal).flatten();
         let source = Source::Upstream(given.from);
         match entry {
             Some(entry) => {
                 let answer = entry.answer(source, tick);
-                self.share(&question.id, &entry);
-                self.local.put(question.id.clone(), entry);
+                if !is_disowned() {
+                    self.share(&question.id, &entry);
+                    self.local.put(question.id.clone(), entry);
+                    // A flush between look and put has not seen this entry.
+                    if is_disowned() {
+                        self.unshare(&question.id);
+                        self.local.forget(&question.id);
+                    }
+                }
                 answer
             }
             None => Answer { record: given.record, ..Answer::empty(given.outcome, source) },

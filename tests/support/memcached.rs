@@ -1,5 +1,6 @@
 //! A real memcached on a free port.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -26,7 +27,8 @@ impl Memcached {
             return None;
         };
         let port_text = port.to_string();
-        let args = ["-l", "127.0.0.1", "-p", &port_text, "-U", "0", "-u", "nobody", "-m", "64", "-c", "4096"];
+        // Run by root it wants to be told so; run by anybody else it does not listen to `-u`.
+        let args = ["-l", "127.0.0.1", "-p", &port_text, "-U", "0", "-u", "root", "-m", "64", "-c", "4096"];
         let server = Server::start(directory_for(""), "", &program, &args);
         let answers = || async move { TcpStream::connect(("127.0.0.1", port)).await.ok() };
         let up = until(Duration::from_secs(10), answers).await;
@@ -37,6 +39,11 @@ impl Memcached {
     /// `host:port`, as a config names it.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The same, to connect to.
+    pub fn socket(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// Its port.

@@ -100,6 +100,11 @@ impl SharedCache {
         self.servers.iter().map(|server| (server.name.as_str(), server.is_up()))
     }
 
+    /// True while any server answers.
+    pub fn is_any_up(&self) -> bool {
+        self.servers.iter().any(|server| server.is_up())
+    }
+
     /// Waits until every server has been looked at and may be believed. Bound it: one that is down never is.
     pub async fn ready(&self) {
         while self.servers.iter().any(|server| server.generation().is_none()) {

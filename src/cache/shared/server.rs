@@ -211,7 +211,7 @@ impl Server {
 
     /// How the keeper's probe ended.
     pub(super) fn probe_ended(&self, failed: bool) {
-        let change = self.breaker.lock().probe_ended(now(), failed);
+        let change = self.breaker.lock().probe_ended(now(), failed, Duration::ZERO);
         self.note(change);
     }
 

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::Quorum;
 use crate::health::Override;
 
-/// The most single keys that are remembered as flushed; one more makes it a flush of the whole lookup.
-const MOST_FLUSHED: usize = 128;
+/// The most single keys that are remembered as flushed.
+const MOST_FLUSHED: usize = 256;
+/// Two nodes' clocks may differ by this much, in milliseconds.
+const SKEW: u64 = 10_000;
 
 /// One lookup in the cluster's eyes. A field that another version does not know is left out, never an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +62,8 @@ pub struct Orders {
     pub era: u64,
     /// Single keys that were flushed, and when.
     pub flushed: BTreeMap<String, u64>,
+    /// Single flushes up to here, in milliseconds since 1970, are not remembered any more.
+    pub forgotten: u64,
 }
 
 /// What one node sees.
@@ -93,8 +97,9 @@ impl Orders {
         Override::from_name(&self.hand).unwrap_or(Override::Auto)
     }
 
-    /// Takes over what the other knows and we do not; afterwards we know everything. Says what was news.
-    pub fn learn(&mut self, other: &Self) -> News {
+    /// Takes over what the other knows and we do not; afterwards we know everything. Says what was news. `heard`: when we
+    /// heard the last news, in milliseconds since 1970, or zero if we never did.
+    pub fn learn(&mut self, other: &Self, heard: u64) -> News {
         let mut news = News::default();
         if other.hand_at > self.hand_at {
             (self.hand, self.hand_at) = (other.hand.clone(), other.hand_at);
@@ -105,8 +110,13 @@ impl Orders {
             news.flush = self.era > 0;
             self.era = other.era;
         }
+        if other.forgotten > self.forgotten {
+            // We were away for so long that there may have been flushes that nobody remembers.
+            news.flush |= heard > 0 && heard < other.forgotten.saturating_sub(SKEW);
+            self.forgotten = other.forgotten;
+        }
         for (id, at) in &other.flushed {
-            if self.flushed.get(id).is_none_or(|known| known < at) {
+            if *at > self.forgotten && self.flushed.get(id).is_none_or(|known| known < at) {
                 self.flushed.insert(id.clone(), *at);
                 news.forget.push(id.clone());
             }
@@ -117,10 +127,8 @@ impl Orders {
 
     /// Orders that a key be forgotten.
     pub fn flush_key(&mut self, id: &str, now_ms: u64) {
-        self.flushed.insert(id.to_owned(), now_ms.max(self.era));
-        if self.flushed.len() > MOST_FLUSHED {
-            self.flush(now_ms);
-        }
+        self.flushed.insert(id.to_owned(), now_ms.max(self.era + 1));
+        self.trim();
     }
 
     /// Orders that everything be forgotten.
@@ -129,13 +137,16 @@ impl Orders {
         self.trim();
     }
 
-    /// A flush of everything contains those of single keys before it.
+    /// A flush of everything contains those of single keys before it, and of too many the oldest are forgotten.
     fn trim(&mut self) {
-        let era = self.era;
-        self.flushed.retain(|_, at| *at > era);
-        while self.flushed.len() > MOST_FLUSHED {
-            self.flushed.pop_first();
+        if self.flushed.len() > MOST_FLUSHED {
+            let mut times: Vec<u64> = self.flushed.values().copied().collect();
+            times.sort_unstable();
+            // A quarter at once, so that this is not done again for the next one.
+            self.forgotten = self.forgotten.max(times[times.len() - MOST_FLUSHED * 3 / 4]);
         }
+        let known_since = self.era.max(self.forgotten);
+        self.flushed.retain(|_, at| *at > known_since);
     }
 }
 
@@ -196,21 +207,27 @@ mod tests {
     #[test]
     fn the_latest_order_wins_wherever_it_was_kept() {
         let mut ours = Orders { hand: "down".into(), hand_at: 5, era: 10, ..Orders::default() };
-        let theirs = Orders { hand: "up".into(), hand_at: 4, era: 12, flushed: [("a".into(), 13)].into() };
-        let news = ours.learn(&theirs);
+        let theirs =
+            Orders { hand: "up".into(), hand_at: 4, era: 12, flushed: [("a".into(), 13)].into(), forgotten: 0 };
+        let news = ours.learn(&theirs, 9);
         assert_eq!(news, News { hand: None, flush: true, forget: vec!["a".into()] });
         assert_eq!(ours.hand(), Override::Down);
-        assert_eq!(ours.learn(&theirs), News::default(), "nothing is news twice");
+        assert_eq!(ours.learn(&theirs, 9), News::default(), "nothing is news twice");
         let mut new = Orders::default();
-        assert!(!new.learn(&ours).flush, "a node that begins has nothing to forget");
+        assert!(!new.learn(&ours, 0).flush, "a node that begins has nothing to forget");
         assert_eq!(new.hand(), Override::Down);
     }
 
     #[test]
-    fn too_many_single_flushes_become_one_of_all() {
+    fn of_too_many_single_flushes_the_oldest_are_forgotten_and_who_was_away_then_forgets_all() {
         let mut orders = Orders { era: 1, ..Orders::default() };
-        (0..=MOST_FLUSHED as u64).for_each(|n| orders.flush_key(&n.to_string(), 100 + n));
-        assert_eq!((orders.era, orders.flushed.len()), (100 + MOST_FLUSHED as u64, 0));
+        let at = |n: u64| SKEW * (n + 1);
+        (0..=MOST_FLUSHED as u64).for_each(|n| orders.flush_key(&n.to_string(), at(n)));
+        assert_eq!((orders.era, orders.flushed.len(), orders.forgotten), (1, MOST_FLUSHED * 3 / 4 - 1, at(65)));
+        let mut away = Orders { era: 1, ..Orders::default() };
+        assert!(away.clone().learn(&orders, at(63)).flush);
+        let news = away.learn(&orders, at(65));
+        assert!(!news.flush && news.forget.len() == orders.flushed.len() && away == orders);
     }
 
     #[test]

@@ -38,12 +38,25 @@ struct Inner {
     view: Document,
     /// When it was read.
     read: Option<Instant>,
+    /// The same, in milliseconds since 1970.
+    read_ms: u64,
     /// The highest epoch that this node has told of.
     told: u64,
     /// When the current epoch was first seen.
     epoch_seen: Option<(u64, Instant)>,
     /// What each node's vote said of its time, and when that last changed: other nodes' clocks are not ours.
     seen: HashMap<String, (u64, Instant)>,
+}
+
+/// What a node does with the document.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// It votes.
+    Votes(&'a Vote),
+    /// It stops, and its vote with it.
+    Leaves,
+    /// It goes on without this lookup. If it was the last to have it, what was told to be broken is told to be over.
+    GivesUp,
 }
 
 /// What a beat brought.
@@ -66,12 +79,6 @@ pub struct Turn {
     pub reason: String,
 }
 
-impl Beaten {
-    fn is_empty(&self) -> bool {
-        self.tell.is_empty() && self.news == News::default()
-    }
-}
-
 impl Mind {
     /// The era that answers must be of; `None` until this node has met the others' memory.
     pub fn era(&self) -> Option<u64> {
@@ -90,25 +97,39 @@ impl Mind {
         hand.as_str().clone_into(&mut inner.orders.hand);
     }
 
-    /// Remembers that everything is flushed.
+    /// Remembers that everything is flushed: a new era begins.
     pub fn flush(&self) {
-        let mut inner = self.inner.lock();
-        inner.orders.flush(calendar());
-        self.note_era(&inner);
+        self.inner.lock().orders.flush(calendar());
+        self.enter_era();
     }
 
     /// Remembers that one key is flushed.
     pub fn flush_key(&self, id: &str) {
-        let mut inner = self.inner.lock();
-        inner.orders.flush_key(id, calendar());
-        self.note_era(&inner);
+        self.inner.lock().orders.flush_key(id, calendar());
     }
 
-    /// An era that only this node knows says nothing about what the servers hold: it counts once it was read.
-    fn note_era(&self, inner: &Inner) {
+    /// From now on answers must be of the latest era. One that only this node knows says nothing about what the servers
+    /// hold: it counts once the document was read.
+    pub fn enter_era(&self) {
+        let inner = self.inner.lock();
         if inner.read.is_some() {
             self.era.store(inner.orders.era, Ordering::Release);
         }
+    }
+
+    /// Notes that this node has turned the flag by itself; the epoch that began with it, if the others' is known. Nodes
+    /// that part in one epoch and see the same tell it under the same number.
+    pub fn turn_alone(&self, up: bool, node: &str, reason: &str) -> Option<u64> {
+        let mut inner = self.inner.lock();
+        inner.read?;
+        let view = &mut inner.view;
+        view.epoch += 1;
+        (view.up, view.since, view.told) = (up, calendar(), true);
+        node.clone_into(&mut view.by);
+        reason.clone_into(&mut view.reason);
+        let epoch = view.epoch;
+        inner.told = epoch;
+        Some(epoch)
     }
 
     /// The cluster's view; `None` when this node has not heard the others for a while and decides alone.
@@ -117,12 +138,7 @@ impl Mind {
         inner.read.filter(|read| now.duration_since(*read) < ALONE).map(|_| inner.view.clone())
     }
 
-    /// The latest epoch that is known.
-    pub fn epoch(&self) -> u64 {
-        self.inner.lock().view.epoch
-    }
-
-    /// Reads the document, puts this node's vote into it (`None` takes it out) and writes it back if anything is new.
+    /// Reads the document, has this node take its part in it, and writes it back if anything is new.
     ///
     /// # Errors
     /// When the document's server does not answer.
@@ -131,17 +147,16 @@ impl Mind {
         shared: &SharedCache,
         lookup: &str,
         node: &str,
-        vote: Option<&Vote>,
+        part: Part<'_>,
         quorum: Quorum,
     ) -> Result<Beaten, Fault> {
         let mut beaten = Beaten::default();
         for _ in 0..TRIES {
-            match self.step(shared, lookup, node, vote, quorum, &mut beaten).await {
+            match self.step(shared, lookup, node, part, quorum, &mut beaten).await {
                 Ok(true) => break,
                 Ok(false) => {}
-                // What is written is written, and is ours to tell, whatever became of the next step. The orders
-                // that came with a failed one are learned as well: they must be carried out.
-                Err(_) if !beaten.is_empty() => break,
+                // Orders that came with a step that failed later are learned all the same: they must be carried out.
+                Err(_) if beaten.news != News::default() => break,
                 Err(fault) => return Err(fault),
             }
         }
@@ -154,7 +169,7 @@ impl Mind {
         shared: &SharedCache,
         lookup: &str,
         node: &str,
-        vote: Option<&Vote>,
+        part: Part<'_>,
         quorum: Quorum,
         beaten: &mut Beaten,
     ) -> Result<bool, Fault> {
@@ -165,7 +180,7 @@ impl Mind {
             None => (Document::default(), None),
         };
         let before = document.clone();
-        let turn = self.consider(&mut document, node, vote, quorum, &mut beaten.news);
+        let turn = self.consider(&mut document, node, part, quorum, &mut beaten.news);
         if document == before && version.is_some() {
             self.inner.lock().view = document;
             return Ok(true);
@@ -178,11 +193,12 @@ impl Mind {
         }
         let mut inner = self.inner.lock();
         inner.view = document;
-        let Some(turn) = turn else { return Ok(true) };
-        inner.told = turn.epoch;
-        beaten.tell.push(turn);
-        // Once more, to write down that it is told.
-        Ok(false)
+        if let Some(turn) = turn {
+            // That it is told is written down by the next beat, when it is: a node that is killed before has an heir.
+            inner.told = turn.epoch;
+            beaten.tell.push(turn);
+        }
+        Ok(true)
     }
 
     /// What this node makes of the document: changes it, and says what must be told once it is written.
@@ -190,7 +206,7 @@ impl Mind {
         &self,
         document: &mut Document,
         node: &str,
-        vote: Option<&Vote>,
+        part: Part<'_>,
         quorum: Quorum,
         news: &mut News,
     ) -> Option<Turn> {
@@ -198,26 +214,39 @@ impl Mind {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
         exchange_orders(inner, document, now_ms, news);
-        inner.read = Some(now);
-        self.note_era(inner);
+        (inner.read, inner.read_ms) = (Some(now), now_ms);
+        if document.epoch == 0 {
+            // Seconds are never caught up with by one turn after the other: no epoch comes twice, not even when
+            // all memory was lost.
+            document.epoch = now_ms / 1000;
+        }
         if document.epoch < inner.view.epoch {
             // A document of yesterday, or a new one: the verdict goes on from where we know it to be.
             let known = &inner.view;
             (document.epoch, document.up, document.since) = (known.epoch, known.up, known.since);
             (document.by, document.reason, document.told) = (known.by.clone(), known.reason.clone(), known.told);
         }
+        let vote = if let Part::Votes(vote) = part { Some(vote) } else { None };
         cast(inner, document, node, vote, now, now_ms);
-        turn(inner, document, node, quorum, now, now_ms)
+        match part {
+            Part::Votes(_) => turn(inner, document, node, quorum, now, now_ms),
+            // Who stays decides what becomes of it without us.
+            Part::Leaves => None,
+            Part::GivesUp if document.nodes.is_empty() && !document.up => {
+                Some(turn_to(document, node, true, "its policy is gone".to_owned(), now_ms))
+            }
+            Part::GivesUp => None,
+        }
     }
 }
 
 /// The document and this node tell each other what was ordered.
 fn exchange_orders(inner: &mut Inner, document: &mut Document, now_ms: u64, news: &mut News) {
-    let learned = inner.orders.learn(&document.orders);
+    let learned = inner.orders.learn(&document.orders, inner.read_ms);
     if inner.orders.era == 0 {
         inner.orders.era = now_ms;
     }
-    document.orders.learn(&inner.orders);
+    document.orders.learn(&inner.orders, now_ms);
     news.hand = learned.hand.or(news.hand);
     news.flush |= learned.flush;
     news.forget.extend(learned.forget);
@@ -277,14 +306,15 @@ fn decide(document: &mut Document, node: &str, quorum: Quorum, now_ms: u64) -> O
         Override::Down => (false, "by the operator's hand".to_owned()),
         Override::Auto => (document.verdict(quorum), reason(document)),
     };
-    if up == document.up {
-        return None;
-    }
+    (up != document.up).then(|| turn_to(document, node, up, reason, now_ms))
+}
+
+fn turn_to(document: &mut Document, node: &str, up: bool, reason: String, now_ms: u64) -> Turn {
     document.epoch += 1;
     (document.up, document.since, document.told) = (up, now_ms, false);
     node.clone_into(&mut document.by);
     document.reason.clone_from(&reason);
-    Some(Turn { up, epoch: document.epoch, reason })
+    Turn { up, epoch: document.epoch, reason }
 }
 
 /// Why, in words: how many nodes see it down, and what one of them says.

@@ -12,4 +12,4 @@ pub mod document;
 pub mod mind;
 
 pub use document::{Document, News, Orders, Vote};
-pub use mind::{Beaten, Mind, Turn};
+pub use mind::{Beaten, Mind, Part, Turn};
