@@ -11,7 +11,7 @@
 //! What must hold: a message that is a query is answered, within the policy's budget, with the question as it was
 //! written; a stale record with a short TTL goes before SERVFAIL, because Kamailio and OpenSIPS keep a failure for minutes or an
 //! hour; a TTL is at least 1, because neither keeps a 0 at all; a client who speaks EDNS is told why (RFC 8914); one who
-//! sends a cookie gets it back ([`cookie`]).
+//! sends a cookie gets it back (`cookie`).
 //!
 //! Not here on purpose: DNSSEC, transfers, updates, and aliases on the way: an answer behind a CNAME is told under
 //! the name that was asked for.
