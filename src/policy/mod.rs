@@ -392,6 +392,8 @@ pub enum DnsRecord {
     Txt,
     /// RFC 1035.
     Ptr,
+    /// RFC 1035.
+    Cname,
 }
 
 /// A query to a database.

@@ -123,6 +123,7 @@ impl Word for DnsRecord {
         ("NAPTR", Self::Naptr),
         ("TXT", Self::Txt),
         ("PTR", Self::Ptr),
+        ("CNAME", Self::Cname),
     ];
 }
 
