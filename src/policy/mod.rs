@@ -404,6 +404,8 @@ pub enum DnsRecord {
     Txt,
     /// RFC 1035.
     Ptr,
+    /// RFC 1035.
+    Cname,
 }
 
 /// A query to a database.

@@ -128,6 +128,7 @@ impl Word for DnsRecord {
         ("NAPTR", Self::Naptr),
         ("TXT", Self::Txt),
         ("PTR", Self::Ptr),
+        ("CNAME", Self::Cname),
     ];
 }
 
