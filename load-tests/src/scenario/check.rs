@@ -77,6 +77,9 @@ fn checked(file: ScenarioFile, faults: &mut Faults<'_>) -> Scenario {
     }
     let loads: Vec<Plan> =
         file.load.iter().enumerate().map(|(n, load)| plan(n, load, time, &vendors, &policies, faults)).collect();
+    if let Some(more) = file.load.get(MOST_LOADS) {
+        faults.at(more.span(), format!("there are at most {MOST_LOADS} loads"));
+    }
     let timeline =
         file.fault.iter().flat_map(|fault| events(fault, &vendors, &policies, &file.needs, faults)).collect();
     let promises = file.promises.iter().filter_map(|text| promise(text, &loads, &vendors, faults)).collect();
