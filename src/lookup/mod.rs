@@ -24,6 +24,7 @@ mod probe;
 mod race;
 mod registry;
 mod tables;
+mod warm;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -45,6 +46,7 @@ use flight::{Boarding, Flights, Pilot};
 
 pub use member::Member;
 pub use registry::Lookups;
+pub use warm::{Idle, Warmed};
 
 /// One lookup, running: its policy, its cache, its flights, its upstreams and their health.
 #[derive(Debug)]
@@ -207,7 +209,7 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(race::race(lookup, question, pilot));
+        tokio::spawn(race::race(lookup, question, pilot, race::Lane::Call));
     }
 
     /// Forgets every entry. A dip that is under way asked before this, so its answer is not kept either.
