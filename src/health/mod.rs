@@ -19,6 +19,7 @@ pub mod pace;
 pub mod pass;
 pub mod spend;
 pub mod verdict;
+pub mod flags;
 pub mod window;
 
 pub use allowance::Allowance;

@@ -40,17 +40,17 @@ pub(super) enum Lane {
 }
 
 /// Asks the upstreams in their order, lands the flight with what they say, and keeps it.
-pub(super) async fn race(lookup: Arc<Lookup>, question: Question, pilot: Pilot, lane: Lane) {
+/// The callers' budget has been running since `began`.
+pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, began: Instant, lane: Lane) {
     let budget = lookup.policy.budget;
-    let began = now();
     let (call, cut) = (Deadline::at(began + budget.call), Deadline::at(began + budget.background));
     let question = Arc::new(question);
     let landing = Deadline::at(began + budget.call - budget.call / KEPT_BACK);
-    let mut race = Race::new(&lookup, &question, call, cut, began, lane);
+    let mut race = Race::new(lookup, &question, call, cut, lane);
 
     race.run(Some(landing)).await;
     let Some(given) = race.gathering.result() else { return pilot.land(race.failed.answer()) };
-    let (given, whole) = followed(&lookup, &question, given, landing).await;
+    let (given, whole) = followed(lookup, &question, given, landing).await;
     let disowned = pilot.disowned();
     let answer = lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
     pilot.land(answer);
@@ -58,7 +58,7 @@ pub(super) async fn race(lookup: Arc<Lookup>, question: Question, pilot: Pilot, 
     if !race.gathering.is_done() || !whole {
         race.run(None).await;
         if let Some(given) = race.gathering.result() {
-            let (given, _) = followed(&lookup, &question, given, cut).await;
+            let (given, _) = followed(lookup, &question, given, cut).await;
             lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
         }
     }
@@ -94,14 +94,7 @@ struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    fn new(
-        lookup: &'a Arc<Lookup>,
-        question: &'a Arc<Question>,
-        call: Deadline,
-        cut: Deadline,
-        began: Instant,
-        lane: Lane,
-    ) -> Self {
+    fn new(lookup: &'a Arc<Lookup>, question: &'a Arc<Question>, call: Deadline, cut: Deadline, lane: Lane) -> Self {
         if matches!(lane, Lane::Call) {
             lookup.allowance.lock().dip();
         }
@@ -112,7 +105,7 @@ impl<'a> Race<'a> {
             cut,
             lane,
             turns: 0..lookup.members.len(),
-            next_turn: began,
+            next_turn: now(),
             without_hedge: None,
             running: FuturesUnordered::new(),
             gathering: Gathering::new(&lookup.policy),

@@ -62,7 +62,9 @@ impl Lookup {
         let landed = match self.flights.board_idle(&question.id) {
             Some(Boarding::Follow(ticket)) => ticket.landed(),
             Some(Boarding::Lead(pilot, ticket)) => {
-                tokio::spawn(race::race(Arc::clone(self), question, pilot, Lane::Idle(Some(idle.0))));
+                let lookup = Arc::clone(self);
+                let lane = Lane::Idle(Some(idle.0));
+                tokio::spawn(async move { race::race(&lookup, question, pilot, now(), lane).await });
                 ticket.landed()
             }
             None => return Warmed::Failed(Outcome::Overload),

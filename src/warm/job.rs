@@ -134,8 +134,9 @@ impl<K: Keys> Run<K> {
     async fn question_of(&mut self, tried: &Tried) -> Result<Option<Question>, Early> {
         self.follow_reload()?;
         let settled = match tried.key.question(&self.lookup.policy) {
-            Ok(question) if !self.lookup.is_warm(&question) => return Ok(Some(question)),
-            Ok(_) => Settled::Hit,
+            Ok(question) if self.lookup.is_warm(&question) => Settled::Hit,
+            Ok(question) if self.lookup.is_known_elsewhere(&question).await => Settled::Hit,
+            Ok(question) => return Ok(Some(question)),
             Err(why) => Settled::Bad(why),
         };
         self.tally.settled(tried.key.line, settled);
