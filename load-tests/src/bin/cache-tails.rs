@@ -18,7 +18,7 @@ use dipcache::deadline::tick;
 use dipcache::policy::{CacheRules, Engine};
 use fastrand::Rng;
 use hdrhistogram::Histogram;
-use load_tests::load::keys::Zipf;
+use load_tests::load::keys::{Zipf, number};
 use load_tests::run::machine;
 
 #[global_allocator]
@@ -92,12 +92,15 @@ struct Seen {
 
 /// Fills a cache, reads and writes for a while. True when both figures hold.
 fn tails(arguments: &Arguments, engine: Engine) -> bool {
+    let mut random = Rng::with_seed(1);
+    // In no order: a fill by rank would have the most wanted stand first in line to go.
+    let mut places: Vec<u64> = (0..arguments.entries).collect();
+    random.shuffle(&mut places);
     let before = resident();
     let cache = Arc::new(LocalCache::new(engine, arguments.entries, arguments.entries * 1000));
-    let mut random = Rng::with_seed(1);
     let begun = Instant::now();
-    for n in 0..arguments.entries {
-        cache.put(key(n).as_str().into(), entry(&mut random));
+    for place in &places {
+        cache.put(key(*place).as_str().into(), entry(&mut random));
     }
     let filled = begun.elapsed();
     cache.sweep(tick());
@@ -159,8 +162,9 @@ fn read(cache: &LocalCache, entries: u64, span: Duration) -> Seen {
     let keys: Vec<String> = (0..1 << 20).map(|_| key(zipf.draw(&mut random))).collect();
     drop(zipf);
     let mut seen = Seen {
-        // Seconds in nanoseconds, with three digits: within what the library can do.
-        took: Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed")),
+        // Nanoseconds up to a minute, with three digits: within what the library can do.
+        took: Histogram::new_with_bounds(1, 60_000_000_000, 3)
+            .unwrap_or_else(|_| unreachable!("three digits are allowed")),
         hits: 0,
         undisturbed: Duration::ZERO,
         slow: (0, 0),
@@ -175,7 +179,11 @@ fn read(cache: &LocalCache, entries: u64, span: Duration) -> Seen {
         let done = Instant::now();
         let took = done - begun;
         seen.took.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        seen.hits += u64::from(found.is_some());
+        match found {
+            Some(_) => seen.hits += 1,
+            // As a dip would, and not in the reader's time.
+            None => cache.put(key.as_str().into(), entry(&mut random)),
+        }
         if took > seen.undisturbed {
             // Only a look that would be the slowest so far is worth a question to the kernel.
             let so_far = waited_for_a_processor();
@@ -268,7 +276,7 @@ fn ratios(engine: Engine) {
 }
 
 fn key(place: u64) -> String {
-    (13_030_000_000 + place).to_string()
+    number(place).to_string()
 }
 
 /// An entry of 64 bytes that lives for one to three minutes.

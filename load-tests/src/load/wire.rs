@@ -102,11 +102,12 @@ fn http(read: &[u8], key: u64) -> Option<(usize, Kind)> {
     };
     let (mut length, mut source, mut outcome) = (0, None, None);
     for header in response.headers.iter() {
-        match header.name {
-            "Content-Length" => length = std::str::from_utf8(header.value).ok()?.parse().ok()?,
-            "X-Dip-Source" => source = Some(header.value),
-            "X-Dip-Outcome" => outcome = Some(header.value),
-            _ => {}
+        if header.name.eq_ignore_ascii_case("Content-Length") {
+            length = std::str::from_utf8(header.value).ok()?.parse().ok()?;
+        } else if header.name.eq_ignore_ascii_case("X-Dip-Source") {
+            source = Some(header.value);
+        } else if header.name.eq_ignore_ascii_case("X-Dip-Outcome") {
+            outcome = Some(header.value);
         }
     }
     let end = head + length;

@@ -7,6 +7,7 @@
 mod kept_by_moka;
 mod line;
 mod shard;
+mod slots;
 mod table;
 
 use compact_str::CompactString;

@@ -14,6 +14,7 @@ use compact_str::CompactString;
 use hashbrown::HashTable;
 
 use super::line::{Line, NOBODY};
+use super::slots::{BLOCK, Slots};
 use super::weight;
 use crate::cache::entry::{Entry, Freshness};
 
@@ -33,7 +34,7 @@ const YOUNG_SHARE: u64 = 10;
 const MOST_SLOTS: usize = NOBODY as usize - 1;
 
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     key: CompactString,
     entry: Entry,
 }
@@ -42,7 +43,7 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct Shard {
     index: HashTable<u32>,
-    slots: Vec<Option<Slot>>,
+    slots: Slots,
     marks: Vec<AtomicU8>,
     /// Who stands behind in the same line; empty slots outside of any line are chained by it too.
     next: Vec<u32>,
@@ -60,7 +61,7 @@ impl Shard {
     pub(super) fn new(room: u64, floor: u64) -> Self {
         Self {
             index: HashTable::new(),
-            slots: Vec::new(),
+            slots: Slots::default(),
             marks: Vec::new(),
             next: Vec::new(),
             free: NOBODY,
@@ -141,7 +142,6 @@ impl Shard {
     /// The same entries in no more room than they need. What is known of their use is forgotten.
     pub(super) fn compacted(mut self, hasher: impl Fn(&str) -> u64) -> Self {
         let mut smaller = self.emptied();
-        smaller.grow(self.len());
         for old in [true, false] {
             while let Some(number) = {
                 let next = &self.next;
@@ -158,7 +158,7 @@ impl Shard {
 
     /// Every entry.
     pub(super) fn each(&self) -> impl Iterator<Item = (&CompactString, &Entry)> {
-        self.slots.iter().flatten().map(|slot| (&slot.key, &slot.entry))
+        self.slots.full().map(|slot| (&slot.key, &slot.entry))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -268,22 +268,22 @@ impl Shard {
 
     fn free_slot(&mut self) -> Option<u32> {
         if self.free == NOBODY {
-            // By an eighth, not by half: there are thousands of shards, and what they hold empty adds up.
-            self.grow(self.slots.len() / 8 + 8);
+            self.grow();
         }
         let number = self.free;
         self.free = *self.next.get(number as usize)?;
         Some(number)
     }
 
-    fn grow(&mut self, by: usize) {
+    fn grow(&mut self) {
         let start = self.slots.len();
-        let end = (start + by).min(MOST_SLOTS);
-        self.slots.reserve_exact(end - start);
-        self.marks.reserve_exact(end - start);
-        self.next.reserve_exact(end - start);
-        for number in start..end {
-            self.slots.push(None);
+        if start + BLOCK > MOST_SLOTS {
+            return;
+        }
+        self.slots.grow();
+        self.marks.reserve_exact(BLOCK);
+        self.next.reserve_exact(BLOCK);
+        for number in start..start + BLOCK {
             self.marks.push(AtomicU8::new(0));
             self.next.push(self.free);
             // Below MOST_SLOTS, so it fits.
@@ -311,6 +311,6 @@ impl Shard {
     }
 }
 
-fn is(slots: &[Option<Slot>], number: u32, key: &str) -> bool {
+fn is(slots: &Slots, number: u32, key: &str) -> bool {
     slots[number as usize].as_ref().is_some_and(|slot| slot.key == key)
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use indexmap::IndexMap;
 use load_tests::load::Load;
-use load_tests::load::keys::{Draw, Keys};
+use load_tests::load::keys::{Draw, Keys, number};
 use load_tests::load::pace::Pace;
 use load_tests::load::wire::Wire;
 use load_tests::stage::{Program, Proxy, Site, find, free_port, spent_by_family};
@@ -20,8 +20,12 @@ use load_tests::vendor::{Conduct, Protocol, Vendors};
 /// Keys that every server holds.
 pub(crate) const KEYS: u64 = 100_000;
 
-/// How fast they are filled in, a second.
+/// Names that every DNS server holds.
+pub(crate) const NAMES: u64 = 20_000;
+
+/// How fast they are filled in, a second: keys, and names, of which a lost one is not sent again.
 const FILL: f64 = 15_000.0;
+const FILL_NAMES: f64 = 3000.0;
 
 /// How long a server may take until it answers.
 const START: Duration = Duration::from_secs(10);
@@ -287,7 +291,7 @@ fn answers(kind: Kind, address: SocketAddr) -> bool {
         socket.connect(address)?;
         socket.set_read_timeout(Some(Duration::from_millis(200)))?;
         let mut question = Vec::new();
-        Wire::Dns.ask(&mut question, 13_030_000_000, 0, 1);
+        Wire::Dns.ask(&mut question, number(0), 0, 1);
         socket.send(&question)?;
         socket.recv(&mut [0; 512])
     };
@@ -306,16 +310,17 @@ fn fill(kind: Kind, peer: &Peer) -> anyhow::Result<()> {
         Kind::Memcached => Wire::Memcached { prefix: "single:".to_owned() },
         Kind::Dns => Wire::Dns,
     };
+    let (keys, a_second) = if kind == Kind::Dns { (NAMES, FILL_NAMES) } else { (KEYS, FILL) };
     let load = Load {
         name: "fill".to_owned(),
         wire,
         address: peer.address,
-        pace: Pace::Steady { a_second: FILL },
+        pace: Pace::Steady { a_second },
         keys: Keys::InTurn { from: 0 },
         budget_ms: (0, 0),
         connections: 16,
         from: Duration::ZERO,
-        to: Duration::from_secs_f64(KEYS as f64 / FILL),
+        to: Duration::from_secs_f64(keys as f64 / a_second),
         patience: Duration::from_secs(5),
     };
     let mut missed = 0;
@@ -326,8 +331,8 @@ fn fill(kind: Kind, peer: &Peer) -> anyhow::Result<()> {
         }
     }
     // A DNS server may lose a datagram now and then, which costs it a miss later.
-    if missed as u64 > KEYS / 1000 {
-        bail!("{missed} of {KEYS} keys were not answered");
+    if missed as u64 > keys / 1000 {
+        bail!("{missed} of {keys} keys were not answered");
     }
     Ok(())
 }

@@ -30,8 +30,8 @@ const BARS: &[(&str, &str, f64)] = &[
     ("memcached get of 10 keys", "memcached", 0.8),
     ("DNS over UDP, one name", "Unbound", 1.0),
     ("DNS over UDP, one name", "dnsdist", 1.0),
-    ("DNS over UDP, Zipf over 100,000 names", "Unbound", 1.0),
-    ("DNS over UDP, Zipf over 100,000 names", "dnsdist", 1.0),
+    ("DNS over UDP, Zipf over 20,000 names", "Unbound", 1.0),
+    ("DNS over UDP, Zipf over 20,000 names", "dnsdist", 1.0),
 ];
 
 /// One server's figures, round by round.
