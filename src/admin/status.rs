@@ -24,6 +24,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "uptime_s": (now() - admin.started).as_secs(),
         "lookups": lookups,
         "shared": admin.lookups.cluster().map(|cluster| of_shared(cluster)),
+        "warm": admin.warming.jobs(),
         "events": admin.events.recent().iter().rev().map(of_event).collect::<Vec<_>>(),
     }))
 }

@@ -28,6 +28,7 @@ mod sharing;
 mod cluster;
 mod lease;
 mod tables;
+mod warm;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -53,6 +54,7 @@ pub use cluster::Cluster;
 pub use lease::Lease;
 pub use member::Member;
 pub use registry::Lookups;
+pub use warm::{Idle, Warmed};
 
 /// One lookup, running: its policy, its cache, its flights, its upstreams and their health.
 #[derive(Debug)]

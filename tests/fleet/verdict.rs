@@ -48,9 +48,9 @@ async fn the_flag_is_everywhere_within_a_second_and_each_turn_is_told_once() {
         let took = all_read(&mut readers, "0", second()).await;
         slowest = slowest.max(took.unwrap_or_else(|| panic!("no 0 everywhere, turn {turn}")));
         // What callers asked before the breakers opened comes to its end.
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
         let (watched, before) = (now(), vendor.requests());
-        while now() - watched < Duration::from_millis(800) {
+        while now() - watched < Duration::from_millis(if is_full() { 800 } else { 1500 }) {
             most_probes = most_probes.max(vendor.in_flight());
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
