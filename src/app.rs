@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::admin::{self, Admin, Pulse, Simulated};
 use crate::config::Config;
 use crate::deadline::{now, tick};
-use crate::events::{Event, EventType, Events};
+use crate::events::{Event, EventType, Events, Running};
 use crate::front::http::{self, Settings};
 use crate::front::listen::{Drain, Limits, Listener};
 use crate::lookup::Lookups;
@@ -26,6 +26,9 @@ use crate::telemetry::recorder;
 
 /// How often dead entries are taken away.
 const SWEEP: Duration = Duration::from_secs(30);
+
+/// How often answers of the second rank are summed up where `[events]` does not say.
+const SUMMARY: Duration = Duration::from_secs(10);
 
 /// What a load brings: settings and policies without a fault.
 #[derive(Debug)]
@@ -54,6 +57,8 @@ pub struct App {
     door: Arc<Admin>,
     drain: Drain,
     closing: watch::Sender<bool>,
+    /// `None` without `[events]`: then they are logged and go nowhere.
+    running: Option<Arc<Running>>,
     fronts: JoinSet<()>,
     doors: JoinSet<()>,
 }
@@ -68,9 +73,14 @@ impl App {
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
         let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
         lookups.install(policies, &events)?;
+        let running = config.events.as_ref();
+        let running =
+            running.map(|settings| Running::start(&events, settings, &config.node, config.drain)).transpose()?;
+        let running = running.map(Arc::new);
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
             events: Arc::clone(&events),
+            running: running.clone(),
             rights: config.admin.clone(),
             simulator,
             ready: AtomicBool::new(false),
@@ -89,12 +99,15 @@ impl App {
             door,
             drain: Drain::default(),
             closing,
+            running,
             fronts: JoinSet::new(),
             doors: JoinSet::new(),
         };
         app.listen_http()?;
         app.listen_admin().await?;
         app.fronts.spawn(sweep(Arc::clone(&app.lookups), app.drain.clone()));
+        let window = app.config.events.as_ref().map_or(SUMMARY, |events| events.summary);
+        app.fronts.spawn(sum_up(Arc::clone(&app.lookups), Arc::clone(&app.events), window, app.drain.clone()));
         app.door.ready.store(true, Ordering::Release);
         app.events.raise(Event::of_node(EventType::NodeStarted, format!("version {}", env!("CARGO_PKG_VERSION"))));
         Ok(app)
@@ -141,6 +154,9 @@ impl App {
         let Loaded { config, policies } = (self.load)().map_err(|faults| faulty(&faults))?;
         let count = policies.len();
         self.lookups.install(policies, &self.events)?;
+        if config.events != self.config.events {
+            tracing::warn!("events go where they went: a change of `[events]` needs a restart");
+        }
         if config.listen != self.config.listen {
             tracing::warn!("the listeners stay as they are: a change of `[listen]` needs a restart");
         }
@@ -155,9 +171,12 @@ impl App {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut hup, mut term, mut int) =
             (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        // As with nginx: files are begun anew.
+        let mut usr1 = signal(SignalKind::user_defined1())?;
         loop {
             tokio::select! {
                 _ = hup.recv() => self.reload(),
+                _ = usr1.recv() => self.running.iter().for_each(|running| running.rotate()),
                 _ = term.recv() => break,
                 _ = int.recv() => break,
             }
@@ -178,6 +197,22 @@ impl App {
         if tokio::time::timeout(grace, async { while self.doors.join_next().await.is_some() {} }).await.is_err() {
             self.doors.abort_all();
         }
+        if let Some(running) = self.running.take() {
+            // Disks and brokers are waited for, within the drain time.
+            let _ = tokio::task::spawn_blocking(move || running.close()).await;
+        }
+    }
+}
+
+/// Tells of answers of the second rank, and once more at the end.
+async fn sum_up(lookups: Arc<Lookups>, events: Arc<Events>, window: Duration, drain: Drain) {
+    let mut goes_on = true;
+    while goes_on {
+        goes_on = tokio::select! {
+            () = tokio::time::sleep(window) => true,
+            () = drain.wait() => false,
+        };
+        lookups.all().iter().for_each(|lookup| lookup.summary.tell(&lookup.policy.name, window, &events));
     }
 }
 

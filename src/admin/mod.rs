@@ -5,6 +5,7 @@
 //! address; a call that changes something needs the token.
 
 mod changes;
+mod events;
 mod page;
 mod pulse;
 mod status;
@@ -20,14 +21,14 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, put};
+use axum::routing::{delete, get, post, put};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::AdminRights;
 use crate::deadline::Instant;
-use crate::events::Events;
+use crate::events::{Events, Running};
 use crate::lookup::Lookups;
 use crate::telemetry::recorder;
 
@@ -43,6 +44,8 @@ pub struct Admin {
     pub lookups: Arc<Lookups>,
     /// The latest events.
     pub events: Arc<Events>,
+    /// Spool and sinks; `None` where events are only logged.
+    pub running: Option<Arc<Running>>,
     /// Who may change something.
     pub rights: AdminRights,
     /// The simulated vendors, in the demo.
@@ -96,6 +99,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/cache/{lookup}", delete(changes::flush))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
+        .route("/v1/events/test", post(events::test))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
         .route("/", get(page::page))
@@ -105,6 +109,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/health", get(status::flags))
         .route("/v1/health/{lookup}", get(status::flag))
+        .route("/v1/events", get(events::books))
         .route("/v1/sim", get(simulated))
         .merge(changing)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -131,6 +136,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         bytes += lookup.local.bytes();
     }
     metrics::gauge!("dipcache_cache_bytes").set(bytes as f64);
+    events::measure(&admin);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], recorder::render())
 }
 

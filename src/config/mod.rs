@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::policy::Secret;
 
-pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
+pub use events::{Events, EventsForm, EventsMode, Sink, SinkType, WhenFull};
 pub use load::{EMBEDDED, check_all, load, load_text, load_with};
 
 /// Everything that is set for the process as a whole.

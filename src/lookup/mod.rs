@@ -28,7 +28,7 @@ use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
-use crate::events::Events;
+use crate::events::{Events, Summary, SummaryKind};
 use crate::health::Verdict;
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
@@ -51,6 +51,8 @@ pub struct Lookup {
     pub verdict: Verdict,
     flights: Arc<Flights>,
     meters: Meters,
+    /// Answers of the second rank since they were last told.
+    pub summary: Arc<Summary>,
     events: Arc<Events>,
 }
 
@@ -123,6 +125,11 @@ impl Lookup {
     /// Counts one answered caller.
     #[inline]
     pub fn answered(&self, front: FrontName, answer: &Answer, took: Duration) {
+        match answer.source {
+            Source::Stale => self.summary.count(SummaryKind::Stale),
+            Source::Fallback => self.summary.count(SummaryKind::Fallback),
+            _ => {}
+        }
         self.meters.answered(front, answer, took);
     }
 

@@ -97,12 +97,13 @@ impl Lookup {
             .map_or_else(|| Arc::new(LocalCache::new(entries, bytes)), |old| Arc::clone(&old.local));
         let meters = Meters::new(&policy.name, &names);
         meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
+        let summary = old.map(|old| Arc::clone(&old.summary)).unwrap_or_default();
         let verdict = Verdict::default();
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
         }
         meters.health.set(f64::from(u8::from(verdict.is_up())));
-        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, events })
+        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, summary, events })
     }
 }
