@@ -26,6 +26,7 @@ mod cursor;
 mod books;
 mod dead_letter;
 pub mod sink;
+pub mod tail;
 pub mod spool;
 
 use std::collections::VecDeque;

@@ -10,6 +10,7 @@
 // Each test file uses its own part of these.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod kafka;
 pub mod lookups;
 pub mod mariadb;
 pub mod memory;

@@ -6,6 +6,7 @@
 //! when it is sent again. A producer that is given up is replaced whole.
 
 mod context;
+pub(in crate::events) mod follow;
 mod topic;
 
 use std::fmt;
