@@ -104,6 +104,7 @@ async fn no_acknowledged_event_is_lost_or_out_of_order_whatever_is_killed() {
     let count: u64 = if full { 20_000 } else { 1_000 };
     let folder = tempfile::tempdir().unwrap();
     let port = process::free_port();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build().unwrap();
     let mut node = Proxy::start(folder.path(), &kafka.brokers, port);
     for number in 0..count {

@@ -142,7 +142,7 @@ impl Courier {
             match self.ways[turn.current].sink.send(record) {
                 Ok(()) => {}
                 Err(Verdict::Refused(reason)) => self.refused(turn.current, record.offset, &reason),
-                Err(Verdict::Delivered | Verdict::Failed(_)) => {
+                Err(Verdict::Delivered | Verdict::Suspected(_) | Verdict::Failed(_)) => {
                     // It and all behind it come again, in order.
                     records[index..].iter().for_each(|record| self.cursor.fail(record.offset));
                     turn.rest_until = now() + LOOK;
@@ -194,6 +194,14 @@ impl Courier {
             Verdict::Refused(reason) => {
                 turn.alive = now();
                 self.refused(turn.current, offset, &reason);
+            }
+            Verdict::Suspected(reason) if self.cursor.is_single() => {
+                turn.alive = now();
+                self.refused(turn.current, offset, &reason);
+            }
+            Verdict::Suspected(_) => {
+                turn.alive = now();
+                self.cursor.single_out(offset);
             }
             Verdict::Failed(reason) => {
                 self.cursor.fail(offset);

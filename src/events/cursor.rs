@@ -29,6 +29,8 @@ pub(super) struct Cursor {
     /// To be sent again once nothing is in flight.
     failed: BTreeSet<u64>,
     news: Option<News>,
+    /// One at a time below this number: one of them is refused, and its neighbours shall not be.
+    single_below: u64,
 }
 
 /// The second stream.
@@ -53,7 +55,14 @@ pub(super) struct Plan {
 
 impl Cursor {
     pub(super) fn new(floor: u64) -> Self {
-        Self { next: floor, ahead: BTreeSet::new(), in_flight: BTreeMap::new(), failed: BTreeSet::new(), news: None }
+        Self {
+            next: floor,
+            ahead: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
+            failed: BTreeSet::new(),
+            news: None,
+            single_below: 0,
+        }
     }
 
     /// Everything below is settled.
@@ -91,6 +100,12 @@ impl Cursor {
                 return plan;
             }
             self.go_back();
+        }
+        if self.is_single() {
+            if self.in_flight.is_empty() {
+                self.plan_backlog(reader, 1, journal.next(), &mut plan);
+            }
+            return plan;
         }
         if self.next < journal.tail_start() {
             self.plan_news(journal, &mut plan);
@@ -188,6 +203,17 @@ impl Cursor {
         if self.in_flight.remove(&offset).is_some() {
             self.failed.insert(offset);
         }
+    }
+
+    /// It is sent again, and all before it, each alone.
+    pub(super) fn single_out(&mut self, offset: u64) {
+        self.fail(offset);
+        self.single_below = self.single_below.max(offset + 1);
+    }
+
+    /// True while records are sent one at a time.
+    pub(super) fn is_single(&self) -> bool {
+        self.floor() < self.single_below && self.in_flight.len() <= 1 && self.failed.is_empty()
     }
 
     /// Takes back all that is with the sink.

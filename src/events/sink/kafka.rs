@@ -172,6 +172,21 @@ fn produce(settings: &Settings, index: usize, notes: &Sender<Note>) -> Result<Th
     settings.producer().create_with_context(context)
 }
 
+/// True for a refusal that may be meant for another record of the same batch.
+fn is_about_a_batch(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::MessageSizeTooLarge
+                | Code::InvalidMessage
+                | Code::InvalidMessageSize
+                | Code::InvalidRecord
+                | Code::MessageBatchTooLarge
+        )
+    )
+}
+
 /// Whether a record may be sent again.
 fn verdict(error: &KafkaError) -> Verdict {
     use RDKafkaErrorCode as Code;

@@ -18,6 +18,8 @@ pub enum Verdict {
     Delivered,
     /// The sink will never take it, for this reason.
     Refused(String),
+    /// The sink will not take it together with its neighbours, for this reason: one of them, or it.
+    Suspected(String),
     /// Not this time.
     Failed(String),
 }

@@ -268,7 +268,7 @@ fn ten_gigabytes_start_within_a_second() {
     let folder = tempfile::tempdir().unwrap();
     three_segments(folder.path());
     let size = 16 << 20;
-    for index in 0..640_u64 {
+    for index in 0..700_u64 {
         let first = 1_000 + index * 100_000;
         let path = segment::path(folder.path(), first);
         fs::File::create(path).unwrap().set_len(size).unwrap();

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use crate::deadline::{Instant, now};
-use crate::events::sink::kafka::verdict;
+use crate::events::sink::kafka::{is_about_a_batch, verdict};
 use crate::events::sink::{Note, Verdict};
 
 /// librdkafka repeats itself with every attempt to connect: we pass on one line in this time.
@@ -35,6 +35,8 @@ pub(super) struct Context {
 struct State {
     /// No broker is reachable, or none lets us in.
     trouble: Option<String>,
+    /// What one broker's connection ended with.
+    lament: Option<String>,
     told: Option<Instant>,
     untold: u64,
 }
@@ -73,18 +75,13 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, words: &str) {
-        let is_cut_off = matches!(
-            error.rdkafka_error_code(),
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                    | RDKafkaErrorCode::Authentication
-                    | RDKafkaErrorCode::SaslAuthenticationFailed
-                    | RDKafkaErrorCode::SSL
-            )
-        );
-        if is_cut_off {
-            self.state.lock().trouble = Some(words.to_owned());
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            // That all are down says nothing; what the last one said does.
+            let mut state = self.state.lock();
+            state.trouble = Some(state.lament.take().unwrap_or_else(|| words.to_owned()));
+            return;
         }
+        self.state.lock().lament = Some(words.to_owned());
         self.say(words);
     }
 }
@@ -98,7 +95,11 @@ impl ProducerContext for Context {
                 self.state.lock().trouble = None;
                 Verdict::Delivered
             }
-            Err((error, _)) => verdict(error),
+            Err((error, _)) => match verdict(error) {
+                // A broker refuses a batch as a whole for one of its records.
+                Verdict::Refused(reason) if is_about_a_batch(error) => Verdict::Suspected(reason),
+                other => other,
+            },
         };
         let Tag { generation, offset } = *tag;
         // An error says that the courier has ended; its floor says what it has not heard of.
