@@ -266,9 +266,9 @@ impl Courier {
 
     fn is_down(&mut self, turn: &mut Turn, reason: &str) {
         let current = turn.current;
+        self.books.note(|state| state.sinks[current].down = Some(reason.to_owned()));
         if !std::mem::replace(&mut self.ways[current].down, true) {
             let name = Arc::clone(&self.ways[current].name);
-            self.books.note(|state| state.sinks[current].down = Some(reason.to_owned()));
             self.tell(EventType::SinkDown, &name, ("up", "down"), reason.to_owned());
         }
         turn.back_to = None;

@@ -79,11 +79,22 @@ impl Kafka {
         let mut kafka = Self { java, jars, home, server: None, brokers: plain, sasl_ssl: sasl, mtls };
         let mut format = kafka.java("kafka.tools.StorageTool");
         format.args(["format", "-t", "dGVzdHMtb2YtZGlwY2FjaA", "-c"]).arg(kafka.home.path().join("server.properties"));
-        if let Some(Secrets { user, password, .. }) = secrets {
-            format.args(["--add-scram", &format!("SCRAM-SHA-512=[name={user},password={password}]")]);
-        }
         process::run(format);
         kafka.restart().await;
+        if let Some(Secrets { user, password, .. }) = secrets {
+            let mut add = kafka.java("kafka.admin.ConfigCommand");
+            add.args([
+                "--bootstrap-server",
+                &kafka.brokers,
+                "--alter",
+                "--entity-type",
+                "users",
+                "--entity-name",
+                user,
+            ]);
+            add.args(["--add-config", &format!("SCRAM-SHA-512=[password={password}]")]);
+            process::run(add);
+        }
         Some(kafka)
     }
 
