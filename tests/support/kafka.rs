@@ -16,22 +16,16 @@ pub struct Kafka {
     server: Option<Server>,
     /// Where clients find it, without TLS.
     pub brokers: String,
-    /// Where clients find it with SASL and TLS, and with TLS alone.
-    pub sasl_ssl: String,
     /// With client certificates.
     pub mtls: String,
 }
 
-/// Keys and passwords for the listeners with TLS.
+/// Keys for the listener with TLS.
 pub struct Secrets {
     /// A PEM file: the server's key and its chain.
     pub server_pem: PathBuf,
     /// A PEM file: whom the server trusts.
     pub ca_pem: PathBuf,
-    /// A user of SCRAM-SHA-512.
-    pub user: String,
-    /// Its password.
-    pub password: String,
 }
 
 impl Kafka {
@@ -47,10 +41,10 @@ impl Kafka {
             println!("SKIPPED: no Apache Kafka ({})", String::from_utf8_lossy(&fetched.stderr).trim());
             return None;
         }
-        let ports: Vec<u16> = (0..4).map(|_| process::free_port()).collect();
+        let ports: Vec<u16> = (0..3).map(|_| process::free_port()).collect();
         let home = process::directory_for("");
         let at = |port: u16| format!("127.0.0.1:{port}");
-        let (plain, controller, sasl, mtls) = (at(ports[0]), at(ports[1]), at(ports[2]), at(ports[3]));
+        let (plain, controller, mtls) = (at(ports[0]), at(ports[1]), at(ports[2]));
         let mut settings = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
              log.dirs={home}/data\ncontroller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
@@ -64,37 +58,22 @@ impl Kafka {
                 "listeners=PLAIN://{plain},CONTROLLER://{controller}\nadvertised.listeners=PLAIN://{plain}\n\
                  listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
             )),
-            Some(Secrets { server_pem, ca_pem, .. }) => settings.push_str(&format!(
-                "listeners=PLAIN://{plain},CONTROLLER://{controller},SASL://{sasl},MTLS://{mtls}\n\
-                 advertised.listeners=PLAIN://{plain},SASL://{sasl},MTLS://{mtls}\n\
-                 listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,MTLS:SSL\n\
+            Some(Secrets { server_pem, ca_pem }) => settings.push_str(&format!(
+                "listeners=PLAIN://{plain},CONTROLLER://{controller},MTLS://{mtls}\n\
+                 advertised.listeners=PLAIN://{plain},MTLS://{mtls}\n\
+                 listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,MTLS:SSL\n\
                  ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
-                 listener.name.mtls.ssl.client.auth=required\nsasl.enabled.mechanisms=SCRAM-SHA-512\n\
-                 listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n",
+                 listener.name.mtls.ssl.client.auth=required\n",
                 server_pem.display(),
                 ca_pem.display(),
             )),
         }
         std::fs::write(home.path().join("server.properties"), settings).expect("the directory is ours");
-        let mut kafka = Self { java, jars, home, server: None, brokers: plain, sasl_ssl: sasl, mtls };
+        let mut kafka = Self { java, jars, home, server: None, brokers: plain, mtls };
         let mut format = kafka.java("kafka.tools.StorageTool");
         format.args(["format", "-t", "dGVzdHMtb2YtZGlwY2FjaA", "-c"]).arg(kafka.home.path().join("server.properties"));
         process::run(format);
         kafka.restart().await;
-        if let Some(Secrets { user, password, .. }) = secrets {
-            let mut add = kafka.java("kafka.admin.ConfigCommand");
-            add.args([
-                "--bootstrap-server",
-                &kafka.brokers,
-                "--alter",
-                "--entity-type",
-                "users",
-                "--entity-name",
-                user,
-            ]);
-            add.args(["--add-config", &format!("SCRAM-SHA-512=[password={password}]")]);
-            process::run(add);
-        }
         Some(kafka)
     }
 

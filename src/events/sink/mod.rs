@@ -169,8 +169,10 @@ impl Sink {
 
     /// Puts the present file aside.
     pub(super) fn rotate(&mut self) {
-        if let Self::File(file) = self {
-            file.rotate();
+        match self {
+            Self::File(file) => file.rotate(),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(_) => {}
         }
     }
 }
