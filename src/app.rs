@@ -10,16 +10,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pulse, Simulated};
-use crate::config::Config;
-use crate::deadline::{now, tick};
+use crate::config::{Config, Endpoint, MemcachedFormat};
+use crate::deadline::{Deadline, now, tick};
 use crate::events::{Event, EventType, Events, Running};
+use crate::front::dns;
+use crate::front::form::Form;
 use crate::front::http::{self, Settings};
-use crate::front::listen::{Drain, Limits, Listener};
+use crate::front::listen::{Drain, Limits, Listener, UnixDoor};
+use crate::front::memcached;
 use crate::lookup::Lookups;
 use crate::policy::{Fault, Policy};
 use crate::telemetry::recorder;
@@ -29,6 +34,8 @@ const SWEEP: Duration = Duration::from_secs(30);
 
 /// How often answers of the second rank are summed up where `[events]` does not say.
 const SUMMARY: Duration = Duration::from_secs(10);
+/// How long the listeners wait at start for tables to be loaded.
+const TABLES_AT_START: Duration = Duration::from_secs(3);
 
 /// What a load brings: settings and policies without a fault.
 #[derive(Debug)]
@@ -42,6 +49,38 @@ pub struct Loaded {
 /// Loads config and policies; called at start and at each reload.
 pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Fault>> + Send + Sync>;
 
+/// The signals that steer the process. From the moment this is made, none of them ends it by itself.
+#[derive(Debug)]
+pub struct Signals {
+    reload: Signal,
+    rotate: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens for SIGHUP, SIGUSR1, SIGTERM and SIGINT. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            reload: signal(SignalKind::hangup())?,
+            // As with nginx: files are begun anew.
+            rotate: signal(SignalKind::user_defined1())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
 /// The proxy, running.
 pub struct App {
     /// The lookups.
@@ -50,6 +89,10 @@ pub struct App {
     pub events: Arc<Events>,
     /// Where HTTP lookups are answered.
     pub http: Vec<SocketAddr>,
+    /// Where memcached's text protocol is spoken over TCP.
+    pub memcached: Vec<SocketAddr>,
+    /// Where DNS is spoken, over UDP and TCP.
+    pub dns: Vec<SocketAddr>,
     /// Where the admin listener is.
     pub admin: Vec<SocketAddr>,
     load: Load,
@@ -72,16 +115,23 @@ impl App {
         recorder::install();
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
         let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
+        lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
+        lookups.set_bundles(config.bundles.clone());
         let running = config.events.as_ref();
         let running =
             running.map(|settings| Running::start(&events, settings, &config.node, config.drain)).transpose()?;
         let running = running.map(Arc::new);
+        // A small table answers the first caller; a large one, or one whose database is gone, holds nobody up.
+        let tables = Deadline::after(TABLES_AT_START);
+        for lookup in lookups.all().iter() {
+            lookup.tables_settled(tables).await;
+        }
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
             events: Arc::clone(&events),
             running: running.clone(),
-            rights: config.admin.clone(),
+            rights: ArcSwap::from_pointee(config.admin.clone()),
             simulator,
             ready: AtomicBool::new(false),
             node: config.node.name.clone(),
@@ -93,6 +143,8 @@ impl App {
             lookups,
             events,
             http: Vec::new(),
+            memcached: Vec::new(),
+            dns: Vec::new(),
             admin: Vec::new(),
             load,
             config,
@@ -104,6 +156,8 @@ impl App {
             doors: JoinSet::new(),
         };
         app.listen_http()?;
+        app.listen_memcached()?;
+        app.listen_dns().await?;
         app.listen_admin().await?;
         app.fronts.spawn(sweep(Arc::clone(&app.lookups), app.drain.clone()));
         let window = app.config.events.as_ref().map_or(SUMMARY, |events| events.summary);
@@ -117,10 +171,44 @@ impl App {
         let listeners =
             self.config.listen.http.iter().map(|address| Listener::bind(*address)).collect::<Result<Vec<_>, _>>()?;
         self.http = listeners.iter().map(Listener::address).collect();
-        let limits = Limits { connections: self.config.limits.max_connections, drain: self.config.drain };
-        let settings = Settings { limits, ..Settings::default() };
+        let settings = Settings { limits: self.limits(), ..Settings::default() };
         self.fronts.spawn(http::serve(listeners, Arc::clone(&self.lookups), settings, self.drain.clone()));
         Ok(())
+    }
+
+    fn listen_memcached(&mut self) -> anyhow::Result<()> {
+        let mut doors = memcached::Doors::default();
+        for endpoint in &self.config.listen.memcached {
+            match endpoint {
+                Endpoint::Tcp(address) => doors.tcp.push(Listener::bind(*address)?),
+                Endpoint::Unix(path) => doors.unix.push(UnixDoor::bind(path)?),
+            }
+        }
+        self.memcached = doors.tcp.iter().map(Listener::address).collect();
+        let form = match self.config.listen.memcached_format {
+            MemcachedFormat::Json => Form::Json,
+            MemcachedFormat::Text => Form::Text,
+            MemcachedFormat::Params => Form::Params,
+            MemcachedFormat::Csv => Form::Csv,
+        };
+        let settings = memcached::Settings { limits: self.limits(), form, ..memcached::Settings::default() };
+        self.fronts.spawn(memcached::serve(doors, Arc::clone(&self.lookups), settings, self.drain.clone()));
+        Ok(())
+    }
+
+    async fn listen_dns(&mut self) -> anyhow::Result<()> {
+        let mut doors = Vec::new();
+        for address in &self.config.listen.dns {
+            doors.push(dns::Door::bind(*address).await?);
+        }
+        self.dns = doors.iter().map(dns::Door::address).collect();
+        let settings = dns::Settings { limits: self.limits(), ..dns::Settings::default() };
+        self.fronts.spawn(dns::serve(doors, Arc::clone(&self.lookups), settings, self.drain.clone()));
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { connections: self.config.limits.max_connections, drain: self.config.drain }
     }
 
     async fn listen_admin(&mut self) -> anyhow::Result<()> {
@@ -137,15 +225,29 @@ impl App {
         Ok(())
     }
 
-    /// Loads config and policies again. A fault leaves everything as it was, and is told.
+    /// Loads config and policies again, and every table. A fault leaves everything as it was, and is told.
     pub fn reload(&self) {
+        self.reload_config();
+        for lookup in self.lookups.all().iter() {
+            lookup.want_tables(None, false);
+        }
+    }
+
+    fn reload_config(&self) {
         match self.try_reload() {
             Ok(count) => {
                 self.events.raise(Event::of_node(EventType::ConfigReloaded, format!("{count} lookups")));
             }
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the old config goes on");
-                self.events.raise(Event::of_node(EventType::ConfigRejected, first_line(&error)));
+                let text = format!("{error:#}");
+                text.lines().for_each(|fault| tracing::error!("{fault}"));
+                let more = match text.lines().count() {
+                    0 | 1 => String::new(),
+                    count => format!("; and {} more", count - 1),
+                };
+                let first = text.lines().next().unwrap_or_default();
+                let reason = format!("the old config goes on: {first}{more}");
+                self.events.raise(Event::of_node(EventType::ConfigRejected, reason));
             }
         }
     }
@@ -154,35 +256,35 @@ impl App {
         let Loaded { config, policies } = (self.load)().map_err(|faults| faulty(&faults))?;
         let count = policies.len();
         self.lookups.install(policies, &self.events)?;
-        if config.events != self.config.events {
-            tracing::warn!("events go where they went: a change of `[events]` needs a restart");
-        }
-        if config.listen != self.config.listen {
-            tracing::warn!("the listeners stay as they are: a change of `[listen]` needs a restart");
+        self.lookups.set_bundles(config.bundles.clone());
+        self.lookups.limit(config.limits.max_dips);
+        // A token that has leaked is changed without a restart.
+        self.door.rights.store(Arc::new(config.admin.clone()));
+        for part in self.config.needs_restart(&config) {
+            tracing::warn!("a change of `{part}` needs a restart; until then it stays as it was");
         }
         Ok(count)
     }
 
-    /// Runs until SIGTERM or SIGINT, then drains. SIGHUP reloads.
+    /// Runs until SIGTERM or SIGINT, then drains; a second one ends it at once. SIGHUP reloads, SIGUSR1 begins
+    /// new files of events.
     ///
-    /// # Errors
-    /// When the system refuses to tell us of signals.
-    pub async fn run(self) -> anyhow::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut hup, mut term, mut int) =
-            (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        // As with nginx: files are begun anew.
-        let mut usr1 = signal(SignalKind::user_defined1())?;
+    /// A reload reads files and builds clients, and so belongs on a thread that serves nobody, as the one is that
+    /// a runtime blocks on.
+    pub async fn run(self, mut signals: Signals) {
         loop {
             tokio::select! {
-                _ = hup.recv() => self.reload(),
-                _ = usr1.recv() => self.running.iter().for_each(|running| running.rotate()),
-                _ = term.recv() => break,
-                _ = int.recv() => break,
+                _ = signals.reload.recv() => self.reload(),
+                _ = signals.rotate.recv() => self.running.iter().for_each(|running| running.rotate()),
+                () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => break,
             }
         }
-        self.drain().await;
-        Ok(())
+        tokio::select! {
+            () = self.drain() => {}
+            () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => {
+                tracing::warn!("told to stop a second time: ending at once");
+            }
+        }
     }
 
     /// Answers what is in hand, takes nothing new, and ends.
@@ -234,8 +336,4 @@ async fn sweep(lookups: Arc<Lookups>, drain: Drain) {
 fn faulty(faults: &[Fault]) -> anyhow::Error {
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
     anyhow::anyhow!("{}", lines.join("\n"))
-}
-
-fn first_line(error: &anyhow::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

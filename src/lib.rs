@@ -12,6 +12,8 @@
 //! - [`upstream`]: one question to one vendor, name server or database.
 //! - [`health`]: may we ask it? Breaker, seats, holds, the 1/0 flag.
 //!
+//! - [`replay`]: stubbed answers against a policy, without asking anybody.
+//!
 //! Beside the way, never awaited by a call: [`events`], [`telemetry`], [`admin`].
 //! Around it: [`config`], [`app`] which wires it all, [`demo`], [`cli`].
 
@@ -25,6 +27,7 @@ pub mod lookup;
 pub mod cache;
 pub mod upstream;
 pub mod health;
+pub mod replay;
 
 pub mod events;
 pub mod telemetry;

@@ -21,8 +21,8 @@ fn told(event: EventType) -> Event {
     let group = name.split('.').nth(1).unwrap();
     let has = |groups: &[&str]| groups.contains(&group);
     Event {
-        lookup: has(&["dependency", "upstream", "answer", "warm"]).then(|| "lrn".into()),
-        upstream: has(&["upstream"]).then(|| "vendor-a".into()),
+        lookup: has(&["dependency", "upstream", "table", "answer", "warm"]).then(|| "lrn".into()),
+        upstream: has(&["upstream", "table"]).then(|| "vendor-a".into()),
         sink: has(&["sink"]).then(|| "k1".into()),
         from: if name.ends_with("degraded") { "1" } else { "0" },
         to: if name.ends_with("degraded") { "0" } else { "1" },

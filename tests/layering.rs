@@ -15,7 +15,7 @@ const ORDER: &[&[&str]] = &[
     &["telemetry", "health", "events", "cache"],
     &["upstream"],
     &["lookup"],
-    &["front", "warm", "admin"],
+    &["front", "warm", "admin", "replay"],
     &["app"],
     &["demo", "cli"],
     &["main"],

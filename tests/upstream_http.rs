@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 fn client_of(http: HttpPolicy, format: Format) -> HttpUpstream {
     let mut policy = policies::upstream(TransportPolicy::Http(http));
-    policy.format = format;
+    policy.decoding = format.into();
     let TransportPolicy::Http(http) = &policy.transport else { unreachable!("made above") };
     HttpUpstream::build(&policy, http).expect("a client")
 }
@@ -103,11 +103,11 @@ async fn bodies_that_make_no_sense_are_answers_that_do_not_decode() {
     let client = client();
     for mode in [Mode::DeepJson, Mode::HtmlPage, Mode::InvalidUtf8] {
         vendor.set(mode.clone());
-        let reading = ask(&client, &vendor, SOON).await.expect("an answer").into_reading(Format::Json);
+        let reading = ask(&client, &vendor, SOON).await.expect("an answer").into_reading(&Format::Json.into());
         assert_eq!(reading.status, Some(200));
         assert!(reading.undecoded.is_some(), "{mode:?}");
     }
-    let reading = ask(&client, &vendor, SOON).await.expect("an answer").into_reading(Format::Text);
+    let reading = ask(&client, &vendor, SOON).await.expect("an answer").into_reading(&Format::Text.into());
     assert_eq!(&*reading.text, "caf\u{fffd} \u{fffd}\u{fffd}");
 }
 

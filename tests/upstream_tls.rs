@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dipcache::deadline::{Deadline, now};
-use dipcache::policy::{Format, HttpMethod, HttpPolicy, TransportPolicy};
+use dipcache::policy::{Format, HttpMethod, HttpPolicy, Place, Secret, Template, TransportPolicy};
 use dipcache::upstream::http::{Answer, HttpUpstream, Request};
 use dipcache::upstream::{Failure, FailureKind};
 use http_body_util::Full;
@@ -21,7 +21,8 @@ use hyper::service::service_fn;
 use hyper::{Request as Asked, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use support::{SLACK, policies};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -35,16 +36,30 @@ struct SecureVendor {
 
 impl SecureVendor {
     async fn start(name: &str, protocols: &[&str]) -> Self {
+        Self::start_for(name, protocols, None).await
+    }
+
+    /// As `start`; only clients with a certificate signed by this one are let in.
+    async fn start_for(name: &str, protocols: &[&str], client: Option<CertificateDer<'static>>) -> Self {
         let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
         let pem = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(pem.path(), made.cert.pem()).expect("the file is ours");
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
-            .expect("a certificate with its key");
+            .expect("versions");
+        let config = match client {
+            None => config.with_no_client_auth(),
+            Some(client) => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(client).expect("a certificate");
+                let provider = Arc::new(rustls::crypto::ring::default_provider());
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                config.with_client_cert_verifier(verifier.expect("a verifier"))
+            }
+        };
+        let mut config =
+            config.with_single_cert(vec![made.cert.der().clone()], key).expect("a certificate with its key");
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -79,7 +94,7 @@ fn client(change: impl FnOnce(&mut HttpPolicy)) -> HttpUpstream {
     let mut http = policies::http();
     change(&mut http);
     let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
-    policy.format = Format::Text;
+    policy.decoding = Format::Text.into();
     HttpUpstream::build(&policy, &http).expect("a client")
 }
 
@@ -133,4 +148,34 @@ async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
     let failure = ask(&client, listener.local_addr().expect("an address")).await.expect_err("silence");
     assert_eq!(failure.kind, FailureKind::Connect, "{failure}");
     assert!(now() - begun < Duration::from_millis(100) + SLACK);
+}
+
+#[tokio::test]
+async fn our_own_certificate_is_shown_to_a_vendor_that_asks_for_it() {
+    let made = rcgen::generate_simple_self_signed(vec!["us.test".to_owned()]).expect("a certificate");
+    let vendor = SecureVendor::start_for("127.0.0.1", &["http/1.1"], Some(made.cert.der().clone())).await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (cert, key) = (dir.path().join("our.pem"), dir.path().join("our.key"));
+    std::fs::write(&cert, made.cert.pem()).expect("the file is ours");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("the file is ours");
+    let stranger = client(|http| http.ca = Some(vendor.pem.path().to_owned()));
+    ask(&stranger, vendor.address).await.expect_err("nobody without a certificate");
+    let known = client(|http| {
+        http.ca = Some(vendor.pem.path().to_owned());
+        let key = Secret::read(&format!("file:{}", key.display())).expect("a key");
+        http.wire.tls.identity = Some((cert.clone(), key));
+    });
+    assert_eq!(&ask(&known, vendor.address).await.expect("an answer").body[..], b"HTTP/1.1");
+}
+
+#[tokio::test]
+async fn a_server_may_be_called_by_another_name_than_it_is_found_by() {
+    let vendor = SecureVendor::start("api.vendor.test", &["http/1.1"]).await;
+    let named = client(|http| {
+        http.ca = Some(vendor.pem.path().to_owned());
+        http.url = Template::compile(&format!("https://{}/", vendor.address), &[], Place::Url).expect("a template");
+        http.wire.tls.server_name = Some("api.vendor.test".to_owned());
+        http.wire.tls.only_1_3 = true;
+    });
+    assert_eq!(&ask(&named, vendor.address).await.expect("an answer").body[..], b"HTTP/1.1");
 }

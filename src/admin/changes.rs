@@ -26,7 +26,10 @@ pub(super) async fn lay_hand(State(admin): State<Arc<Admin>>, Path(name): Path<S
 
 /// `DELETE /v1/cache/{lookup}`.
 pub(super) async fn flush(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Said {
-    find(&admin, &name)?.local.clear();
+    let lookup = find(&admin, &name)?;
+    // Millions of entries take a while, on a thread that no call needs.
+    let flushed = tokio::task::spawn_blocking(move || lookup.flush()).await;
+    flushed.map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("the flush failed: {error}\n")))?;
     Ok(format!("every entry of {name} is gone\n"))
 }
 
@@ -34,7 +37,27 @@ pub(super) async fn flush(State(admin): State<Arc<Admin>>, Path(name): Path<Stri
 pub(super) async fn flush_key(State(admin): State<Arc<Admin>>, Path((name, key)): Path<(String, String)>) -> Said {
     let lookup = find(&admin, &name)?;
     let question = lookup.policy.question(&key, &[]).map_err(|bad| (StatusCode::BAD_REQUEST, format!("{bad}\n")))?;
-    Ok(if lookup.local.forget(&question.id) { "the entry is gone\n" } else { "there was no such entry\n" }.to_owned())
+    Ok(if lookup.forget(&question) { "the entry is gone\n" } else { "there was no such entry\n" }.to_owned())
+}
+
+/// `PUT /v1/tables/{lookup}/{upstream}`: loads a table soon; with `force` as the body whatever it brings is believed.
+pub(super) async fn load_table(
+    State(admin): State<Arc<Admin>>,
+    Path((name, upstream)): Path<(String, String)>,
+    body: String,
+) -> Said {
+    let force = match body.trim() {
+        "" => false,
+        "force" => true,
+        _ => return Err((StatusCode::BAD_REQUEST, "the body must be empty or `force`\n".to_owned())),
+    };
+    let lookup = find(&admin, &name)?;
+    if lookup.want_tables(Some(&upstream), force) {
+        return Ok(format!("{name}/{upstream} is loaded; /v1/status tells how it ended\n"));
+    }
+    let known: Vec<_> = lookup.tables().map(|(member, _)| member.name.to_string()).collect();
+    let known = if known.is_empty() { "it has none".to_owned() } else { format!("there are {}", known.join(", ")) };
+    Err((StatusCode::NOT_FOUND, format!("{name} has no table `{upstream}`; {known}\n")))
 }
 
 /// `PUT /v1/sim/{lookup}/{upstream}`: an order to a simulated vendor. Answers what it does from now on.
@@ -56,13 +79,4 @@ fn find(admin: &Admin, name: &str) -> Result<Arc<Lookup>, (StatusCode, String)> 
         let known: Vec<_> = admin.lookups.all().iter().map(|lookup| lookup.policy.name.to_string()).collect();
         (StatusCode::NOT_FOUND, format!("no lookup `{name}`; there are {}\n", known.join(", ")))
     })
-}
-
-impl Lookup {
-    /// Lays the operator's hand on the flag, and tells if that turned it.
-    pub fn lay_hand(&self, hand: Override) {
-        if self.verdict.lay(hand) {
-            self.flag_turned("by the operator's hand");
-        }
-    }
 }

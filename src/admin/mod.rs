@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -27,10 +28,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::AdminRights;
-use crate::deadline::Instant;
+use crate::deadline::{Instant, now};
 use crate::events::{Events, Running};
 use crate::lookup::Lookups;
-use crate::telemetry::recorder;
+use crate::telemetry::{recorder, table_age};
 
 pub use pulse::Pulse;
 
@@ -47,7 +48,7 @@ pub struct Admin {
     /// Spool and sinks; `None` where events are only logged.
     pub running: Option<Arc<Running>>,
     /// Who may change something.
-    pub rights: AdminRights,
+    pub rights: ArcSwap<AdminRights>,
     /// The simulated vendors, in the demo.
     pub simulator: Option<Arc<dyn Simulated>>,
     /// False until the listeners stand, and again while draining.
@@ -98,6 +99,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/health/{lookup}", put(changes::lay_hand))
         .route("/v1/cache/{lookup}", delete(changes::flush))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
+        .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
         .route("/v1/events/test", post(events::test))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
@@ -134,9 +136,18 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     for lookup in admin.lookups.all().iter() {
         lookup.meters().entries.set(lookup.local.len() as f64);
         bytes += lookup.local.bytes();
+        for (member, table) in lookup.tables() {
+            if let Some(snapshot) = table.snapshot() {
+                let age = now().saturating_duration_since(snapshot.since).as_secs_f64();
+                table_age(&lookup.policy.name, &member.name, age);
+            }
+        }
     }
     metrics::gauge!("dipcache_cache_bytes").set(bytes as f64);
     events::measure(&admin);
+    // What is spawned and never ends shows here first.
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("dipcache_tasks").set(tasks as f64);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], recorder::render())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -14,8 +14,13 @@ use crate::config::AdminRights;
 /// Lets a changing call through, or says what it lacks.
 pub(super) async fn require(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match refusal(&admin.rights, given) {
+    let refused = refusal(&admin.rights.load(), given);
+    match refused {
         None => next.run(request).await,
+        // RFC 9110 section 11.6.1: a 401 says by which scheme.
+        Some((StatusCode::UNAUTHORIZED, why)) => {
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], why).into_response()
+        }
         Some((status, why)) => (status, why).into_response(),
     }
 }
@@ -26,11 +31,13 @@ fn refusal(rights: &AdminRights, given: Option<&str>) -> Option<(StatusCode, &'s
         AdminRights::Open => None,
         AdminRights::Refused => Some((
             StatusCode::FORBIDDEN,
-            "changes are off: set `[admin] token = \"env:NAME\"` in the config and start again\n",
+            "changes are off: set `[admin] token = \"env:NAME\"` in the config and reload\n",
         )),
         AdminRights::Token(token) => {
-            let given = given.and_then(|given| given.strip_prefix("Bearer "));
-            let right = given.is_some_and(|given| same(given.as_bytes(), token.expose().as_bytes()));
+            // The scheme's name has no case (RFC 9110 section 11.1).
+            let given = given.and_then(|given| given.split_once(' '));
+            let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+            let right = given.is_some_and(|(_, given)| same(given.as_bytes(), token.expose().as_bytes()));
             (!right).then_some((
                 StatusCode::UNAUTHORIZED,
                 "this call changes something: send `Authorization: Bearer` and the config's token\n",

@@ -12,6 +12,7 @@ use crate::admin::Admin;
 use crate::deadline::now;
 use crate::events::Event;
 use crate::lookup::{Lookup, Member};
+use crate::upstream::table::Table;
 
 /// `GET /v1/status`.
 pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
@@ -71,7 +72,20 @@ fn of_member(member: &Member) -> Value {
         "failure_ratio": counts.failure_ratio(),
         "slow_ratio": counts.slow_ratio(),
         "in_flight": member.health.in_flight(),
+        "table": member.upstream.table().map(|table| of_table(table)),
         "hold": hold.map(|hold| json!({ "why": hold.outcome.as_str(), "for_ms": millis(hold.until - now) })),
+    })
+}
+
+fn of_table(table: &Table) -> Value {
+    let (snapshot, last) = (table.snapshot(), table.last());
+    json!({
+        "rows": snapshot.as_ref().map_or(0, |snapshot| snapshot.rows()),
+        "left_out": snapshot.as_ref().map_or(0, |snapshot| snapshot.left_out),
+        "bytes": snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes()),
+        "age_s": snapshot.as_ref().map(|snapshot| now().saturating_duration_since(snapshot.since).as_secs()),
+        "loads": last.loads,
+        "failure": last.failure.map(|why| why.to_string()),
     })
 }
 

@@ -6,6 +6,7 @@
 //! never from a reader.
 
 use compact_str::CompactString;
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use crate::cache::Entry;
@@ -51,20 +52,31 @@ impl LocalCache {
     /// Forgets all entries; readers see none of them from here on.
     pub fn clear(&self) {
         self.entries.invalidate_all();
+        // So that the count shows it too.
+        self.entries.run_pending_tasks();
     }
 
     /// Takes dead entries away and does moka's upkeep. Takes milliseconds per million entries: call it from a timer.
     pub fn sweep(&self, tick: u64) {
         for (id, entry) in &self.entries {
             if entry.freshness(tick) == Freshness::Dead {
-                self.entries.invalidate(&*id);
+                self.remove_dead(&id, tick);
             }
         }
         self.entries.run_pending_tasks();
     }
 
-    /// Entries kept, give or take the latest few.
+    /// Looks again under the entry's lock: a fresh one may just have taken the dead one's place.
+    fn remove_dead(&self, id: &CompactString, tick: u64) {
+        self.entries.entry_by_ref(id).and_compute_with(|entry| match entry {
+            Some(entry) if entry.value().freshness(tick) == Freshness::Dead => Op::Remove,
+            _ => Op::Nop,
+        });
+    }
+
+    /// Entries kept. Does moka's upkeep first, which counts the latest ones: nothing for a dip's path.
     pub fn len(&self) -> u64 {
+        self.entries.run_pending_tasks();
         self.entries.entry_count()
     }
 
@@ -147,5 +159,6 @@ mod tests {
         cache.put("a".into(), entry(100, "{}"));
         cache.clear();
         assert!(cache.get("a", 0).is_none());
+        assert!(cache.is_empty(), "{}", cache.len());
     }
 }

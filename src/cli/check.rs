@@ -5,24 +5,46 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use crate::cli::{policies, say};
 use crate::config;
 use crate::policy::Fault;
+use crate::policy::check::Off;
 
 /// Prints all faults; exit code 1 on any.
 pub(super) fn run(path: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let faults = config::check_all(path);
+    let (faults, off) = match config::load(path) {
+        Ok(config) => {
+            let read = policies::read(&config)?;
+            (read.folder.faults, read.folder.off)
+        }
+        Err(faults) => (faults, Vec::new()),
+    };
     if as_json {
         let rows: Vec<_> = faults.iter().map(as_row).collect();
-        println!("{}", serde_json::Value::from(rows));
+        say(format_args!("{}\n", serde_json::Value::from(rows)))?;
     } else {
-        faults.iter().for_each(|fault| println!("{fault}"));
+        faults.iter().try_for_each(|fault| say(format_args!("{fault}\n")))?;
+        print_off(&off)?;
         match faults.len() {
-            0 => println!("all is well"),
-            1 => println!("one fault"),
-            count => println!("{count} faults"),
+            0 => say("all is well\n")?,
+            1 => say("one fault\n")?,
+            count => say(format_args!("{count} faults\n"))?,
         }
     }
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Policies that wait for a secret are no fault, and worth knowing of.
+fn print_off(off: &[Off]) -> anyhow::Result<()> {
+    if off.is_empty() {
+        return Ok(());
+    }
+    say("off until the secret is there:\n")?;
+    let width = off.iter().map(|one| one.lookup.len()).max().unwrap_or_default();
+    for one in off {
+        say(format_args!("  {:width$}  {}\n", one.lookup, one.missing.join(", ")))?;
+    }
+    Ok(())
 }
 
 fn as_row(fault: &Fault) -> serde_json::Value {

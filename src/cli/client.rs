@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use reqwest::{Client, Method, Response, Url};
 use serde_json::json;
 
-use crate::cli::{pairs, runtime};
+use crate::cli::{Input, runtime, say};
 use crate::config::{self, AdminRights};
 use crate::policy::Secret;
 
@@ -36,8 +36,11 @@ impl Proxy {
                 .map(|address| format!("http://{address}"))
                 .with_context(|| format!("`[listen] {what}` is off"))
         };
+        // The proxy is spoken to in plain HTTP, and still no client is built without a TLS provider; one that is there
+        // already is as good. Certificates are not needed at all.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {
-            client: Client::builder().timeout(PATIENCE).no_proxy().build()?,
+            client: Client::builder().timeout(PATIENCE).no_proxy().tls_certs_only([]).build()?,
             http: first(&config.listen.http, "http")?,
             admin: first(&config.listen.admin, "admin")?,
             token: match config.admin {
@@ -71,6 +74,10 @@ impl Proxy {
 
 /// `base` and these path segments, each escaped.
 fn url(base: &str, path: &[&str]) -> anyhow::Result<Url> {
+    // In a URL these mean another place: `flush account ..` would ask for everything to go.
+    if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
+        bail!("`{part}` is neither a lookup nor a key");
+    }
     let mut url = Url::parse(base)?;
     url.path_segments_mut().map_err(|()| anyhow::anyhow!("{base} is no base for a path"))?.extend(path);
     Ok(url)
@@ -81,14 +88,14 @@ pub(super) fn lookup(
     config: Option<&Path>,
     lookup: &str,
     key: &str,
-    inputs: &[String],
+    inputs: &[Input],
     explain: bool,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let proxy = Proxy::of(config)?;
     let mut url = url(&proxy.http, &["v1", "lookup", lookup, key])?;
     if !inputs.is_empty() {
-        url.query_pairs_mut().extend_pairs(pairs(inputs)?);
+        url.query_pairs_mut().extend_pairs(inputs);
     }
     runtime()?.block_on(async {
         let response = proxy.send(proxy.client.get(url), &proxy.http).await?;
@@ -100,16 +107,16 @@ pub(super) fn lookup(
             let record = serde_json::from_str(&body).unwrap_or(serde_json::Value::Null);
             let provenance: serde_json::Map<_, _> =
                 PROVENANCE.iter().filter_map(|name| Some(((*name).to_owned(), told(name)?.into()))).collect();
-            println!("{}", json!({ "status": status.as_u16(), "record": record, "headers": provenance }));
+            say(format_args!("{}\n", json!({ "status": status.as_u16(), "record": record, "headers": provenance })))?;
         } else {
             if explain {
-                println!("{:<14} {status}", "Status");
+                say(format_args!("{:<14} {status}\n", "Status"))?;
                 for name in PROVENANCE {
-                    println!("{name:<14} {}", told(name).unwrap_or_else(|| "–".to_owned()));
+                    say(format_args!("{name:<14} {}\n", told(name).unwrap_or_else(|| "–".to_owned())))?;
                 }
             }
             if !body.is_empty() {
-                println!("{body}");
+                say(format_args!("{body}\n"))?;
             } else if !explain {
                 eprintln!("dipcache: {}", told("X-Dip-Outcome").unwrap_or_else(|| status.to_string()));
             }
@@ -123,7 +130,7 @@ pub(super) fn health(config: Option<&Path>, lookup: &str, hand: Option<&str>) ->
     let proxy = Proxy::of(config)?;
     let (method, body) = hand.map_or((Method::GET, ""), |hand| (Method::PUT, hand));
     let said = runtime()?.block_on(proxy.admin(method, &["v1", "health", lookup], body))?;
-    println!("{}", said.trim());
+    say(format_args!("{}\n", said.trim()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -132,6 +139,20 @@ pub(super) fn flush(config: Option<&Path>, lookup: &str, key: Option<&str>) -> a
     let proxy = Proxy::of(config)?;
     let path: Vec<&str> = ["v1", "cache", lookup].into_iter().chain(key).collect();
     let said = runtime()?.block_on(proxy.admin(Method::DELETE, &path, ""))?;
-    println!("{}", said.trim());
+    say(format_args!("{}\n", said.trim()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_stays_in_its_place() {
+        let path = |key| url("http://127.0.0.1:1", &["v1", "cache", "account", key]).map(|url| url.path().to_owned());
+        assert_eq!(path("a/b?c#d").unwrap(), "/v1/cache/account/a%2Fb%3Fc%23d");
+        for key in ["", ".", ".."] {
+            assert!(path(key).is_err(), "{key}");
+        }
+    }
 }

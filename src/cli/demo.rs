@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use crate::app::{App, Load, Loaded};
 use crate::cli::runtime;
-use crate::config;
+use crate::config::{self, Log, LogFormat};
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
 use crate::demo::{self, DemoOptions};
@@ -20,7 +20,7 @@ const CONFIG: &str = include_str!("../../config/demo.toml");
 /// Plays the scene; exit code 1 when a promise broke.
 pub(super) fn run(once: bool) -> anyhow::Result<ExitCode> {
     // The picture is on standard output; a line of log in it would tear it.
-    log::start("error", false);
+    let _writing = log::start(&Log { format: LogFormat::Text, level: "error".to_owned(), mask_numbers: true });
     let kept = runtime()?.block_on(async {
         let world = World::start(Ports::UsualOrFree).await?;
         let simulator = Arc::clone(&world.simulator);

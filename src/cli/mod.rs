@@ -4,10 +4,13 @@ mod check;
 mod client;
 mod demo;
 mod events;
+mod policies;
+mod replay;
 mod serve;
 mod status;
 mod try_dip;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -58,11 +61,21 @@ enum Command {
         /// The key, as a routing script would send it
         key: String,
         /// Further inputs
-        #[arg(value_name = "NAME=VALUE")]
-        inputs: Vec<String>,
+        #[arg(value_name = "NAME=VALUE", value_parser = input)]
+        inputs: Vec<Input>,
         /// Ask only the upstream of this name
         #[arg(long)]
         upstream: Option<String>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hold policies against stubbed vendor answers, field by field
+    #[command(after_help = "Example: dipcache replay policies/cases     # exits 1 when a case differs")]
+    Replay {
+        /// Cases files, or folders of them
+        #[arg(required = true, value_name = "CASES.JSON")]
+        files: Vec<PathBuf>,
         /// Print as JSON
         #[arg(long)]
         json: bool,
@@ -77,8 +90,8 @@ enum Command {
         /// The key
         key: String,
         /// Further inputs
-        #[arg(value_name = "NAME=VALUE")]
-        inputs: Vec<String>,
+        #[arg(value_name = "NAME=VALUE", value_parser = input)]
+        inputs: Vec<Input>,
         /// Show where the answer came from
         #[arg(long)]
         explain: bool,
@@ -163,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Try { config, lookup, key, inputs, upstream, json } => {
             try_dip::run(config.config.as_deref(), &try_dip::Ask { lookup, key, inputs, upstream, json })
         }
+        Command::Replay { files, json } => replay::run(&files, json),
         Command::Lookup { config, lookup, key, inputs, explain, json } => {
             client::lookup(config.config.as_deref(), &lookup, &key, &inputs, explain, json)
         }
@@ -175,6 +189,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dipcache: {error:#}");
             ExitCode::FAILURE
@@ -182,15 +197,31 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The runtime that every command but `check` needs.
+/// The runtime that commands need who speak to somebody.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
-/// Splits `name=value`.
-fn pairs(inputs: &[String]) -> anyhow::Result<Vec<(&str, &str)>> {
-    inputs
-        .iter()
-        .map(|input| input.split_once('=').ok_or_else(|| anyhow::anyhow!("`{input}` is not of the form name=value")))
-        .collect()
+/// One further input, as typed: its name and its value.
+type Input = (String, String);
+
+/// Splits `name=value`. A fault here is wrong usage.
+fn input(typed: &str) -> Result<Input, String> {
+    let (name, value) = typed.split_once('=').ok_or("it is not of the form name=value")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Prints to standard output.
+///
+/// # Errors
+/// When nobody takes it: a reader such as `head` has seen enough.
+fn say(text: impl std::fmt::Display) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{text}")?;
+    out.flush()
+}
+
+/// True when standard output was closed under us, which is its reader's right.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

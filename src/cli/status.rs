@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::cli::client::Proxy;
-use crate::cli::runtime;
+use crate::cli::{runtime, say};
 
 /// Prints the table once, or again every second.
 pub(super) fn run(config: Option<&Path>, watch: bool, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -18,11 +18,11 @@ pub(super) fn run(config: Option<&Path>, watch: bool, as_json: bool) -> anyhow::
         loop {
             let text = proxy.admin(Method::GET, &["v1", "status"], "").await?;
             if as_json {
-                println!("{text}");
+                say(format_args!("{text}\n"))?;
             } else {
                 let table = table(&serde_json::from_str(&text)?);
                 // Home and clear below, so that a terminal does not flicker.
-                if watch { print!("\x1b[H\x1b[J{table}") } else { print!("{table}") }
+                say(format_args!("{}{table}", if watch { "\x1b[H\x1b[J" } else { "" }))?;
             }
             if !watch {
                 return Ok(ExitCode::SUCCESS);

@@ -9,9 +9,10 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use crate::answer::Outcome;
-use crate::cli::{check, pairs, runtime};
+use crate::cli::{Input, check, policies, runtime, say};
 use crate::config;
 use crate::deadline::{Deadline, now};
+use crate::policy::check::Folder;
 use crate::policy::{Policy, Question, UpstreamPolicy};
 use crate::upstream::Upstream;
 
@@ -19,7 +20,7 @@ use crate::upstream::Upstream;
 pub(super) struct Ask {
     pub lookup: String,
     pub key: String,
-    pub inputs: Vec<String>,
+    pub inputs: Vec<Input>,
     pub upstream: Option<String>,
     pub json: bool,
 }
@@ -38,31 +39,33 @@ struct Tried {
 /// Asks each upstream in turn until one answers; exit code 1 when none does.
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
     let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
-    let (policies, faults) = crate::policy::check::read_dir(&config.policies);
+    let read = policies::read(&config)?;
+    let Folder { policies, off, faults } = &read.folder;
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {
-            return Err(check::summed_up(&faults));
+            return Err(check::summed_up(faults));
+        }
+        if let Some(off) = off.iter().find(|off| off.lookup == ask.lookup) {
+            bail!("`{}` is off until there is a secret at {}", off.lookup, off.missing.join(", "));
         }
         let known: Vec<&str> = policies.iter().map(|policy| &*policy.name).collect();
         bail!("no policy `{}` in {}; there are {}", ask.lookup, config.policies.display(), known.join(", "));
     };
-    let question = policy.question(&ask.key, &pairs(&ask.inputs)?)?;
+    let inputs: Vec<_> = ask.inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let question = policy.question(&ask.key, &inputs)?;
     if !policy.applies(&question) {
-        println!(
-            "{}",
-            if ask.json {
-                json!({"outcome": "not_applicable"}).to_string()
-            } else {
-                "not_applicable: the policy's `applies_when` says that this key is never asked".to_owned()
-            }
-        );
+        say(if ask.json {
+            "[{\"outcome\":\"not_applicable\"}]\n"
+        } else {
+            "not_applicable: the policy's `applies_when` says that this key is never asked\n"
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let tried = runtime()?.block_on(try_all(policy, &question, ask.upstream.as_deref()))?;
     if ask.json {
-        println!("{}", Value::from(tried.iter().map(as_json).collect::<Vec<_>>()));
+        say(format_args!("{}\n", Value::from(tried.iter().map(as_json).collect::<Vec<_>>())))?;
     } else {
-        tried.iter().for_each(print);
+        tried.iter().try_for_each(print)?;
     }
     let answered = tried.iter().any(|tried| tried.outcome.is_answer());
     Ok(if answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -85,6 +88,10 @@ async fn try_all(policy: &Policy, question: &Question, only: Option<&str>) -> an
 
 async fn try_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question) -> anyhow::Result<Tried> {
     let transport = Upstream::build(upstream).with_context(|| format!("upstream `{}`", upstream.name))?;
+    if let Some(table) = transport.table() {
+        // Nothing else runs here: the load may have this thread.
+        table.load_here(policy.kind, upstream).with_context(|| format!("upstream `{}`", upstream.name))?;
+    }
     let request = transport.describe(upstream, question).unwrap_or_else(|why| why.to_string());
     let began = now();
     // As long as a dip that nobody waits for: who types `try` wants to see the answer, late or not.
@@ -111,18 +118,18 @@ async fn try_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question
     })
 }
 
-fn print(tried: &Tried) {
-    println!("upstream  {}", tried.upstream);
-    println!("request   {}", tried.request.replace('\n', "\n          "));
-    println!("took      {:.1} ms", tried.took.as_secs_f64() * 1000.0);
-    println!("outcome   {} ({})", tried.outcome, tried.rule);
+fn print(tried: &Tried) -> std::io::Result<()> {
+    say(format_args!("upstream  {}\n", tried.upstream))?;
+    say(format_args!("request   {}\n", tried.request.replace('\n', "\n          ")))?;
+    say(format_args!("took      {:.1} ms\n", tried.took.as_secs_f64() * 1000.0))?;
+    say(format_args!("outcome   {} ({})\n", tried.outcome, tried.rule))?;
     if let Some(detail) = &tried.detail {
-        println!("detail    {detail}");
+        say(format_args!("detail    {detail}\n"))?;
     }
     if let Some(record) = &tried.record {
-        println!("record    {record}");
+        say(format_args!("record    {record}\n"))?;
     }
-    println!();
+    say("\n")
 }
 
 fn as_json(tried: &Tried) -> Value {

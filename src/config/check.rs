@@ -1,15 +1,17 @@
 //! From the config as typed to the config as run.
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use serde_spanned::Spanned;
 
 use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFile};
-use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Shared, events, listen};
-use crate::policy::Secret;
+use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Shared, bundle, events, listen};
 use crate::policy::check::secret_mend;
-use crate::written::{Faults, Field, Word};
+use crate::policy::{Secret, Vars};
+use crate::written::{Faults, Field, Plain, Word, Written};
 
 impl Word for LogFormat {
     const WHAT: &'static str = "a log format";
@@ -33,6 +35,8 @@ pub(super) fn config(typed: ConfigFile, file: Option<PathBuf>, folder: &Path, fa
         log: log(typed.log.unwrap_or_default(), faults),
         drain: faults.or(drain.time, Duration::from_secs(10)),
         limits: limits(typed.limits.unwrap_or_default(), faults),
+        vars: vars(typed.vars.unwrap_or_default(), faults),
+        bundles: bundle::check(typed.bundle, faults).into_iter().map(Arc::new).collect(),
     }
 }
 
@@ -152,6 +156,15 @@ fn is_level(text: &str) -> bool {
     let known =
         |part: &str| part.contains('=') || part.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     text.split(',').all(known) && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
+}
+
+/// Values by name. That no policy has such a variable is no fault: policies come and go.
+fn vars(file: IndexMap<Spanned<String>, Spanned<Written<Plain>>>, faults: &mut Faults) -> Vars {
+    let values = file.into_iter().filter_map(|(name, value)| {
+        let value = faults.value(Some(value))?.into_inner().0;
+        Some((name.into_inner(), value))
+    });
+    values.collect()
 }
 
 fn limits(file: LimitsFile, faults: &mut Faults) -> Limits {

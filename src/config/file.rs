@@ -6,9 +6,10 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::LogFormat;
+use super::bundle::BundleFile;
 use super::events::{EventsForm, EventsMode, SinkType, WhenFull};
-use crate::written::{Bytes, Field, Lines, Node};
+use super::{LogFormat, MemcachedFormat};
+use crate::written::{Bytes, Field, Lines, Node, Plain, Written};
 
 /// A whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +25,10 @@ pub(super) struct ConfigFile {
     pub log: Option<LogFile>,
     pub drain: Option<DrainFile>,
     pub limits: Option<LimitsFile>,
+    /// Values that go before the policies' own `[vars]`.
+    pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
+    #[serde(default)]
+    pub bundle: IndexMap<Spanned<String>, Spanned<BundleFile>>,
 }
 
 /// `[listen]`
@@ -32,6 +37,7 @@ pub(super) struct ConfigFile {
 pub(super) struct ListenFile {
     pub http: Lines<String>,
     pub memcached: Lines<String>,
+    pub memcached_format: Field<MemcachedFormat>,
     pub dns: Lines<String>,
     pub admin: Lines<String>,
 }

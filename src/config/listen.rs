@@ -6,8 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_spanned::Spanned;
 
 use super::file::ListenFile;
-use super::{Endpoint, Listen};
-use crate::written::{Faults, Lines, Span};
+use super::{Endpoint, Listen, MemcachedFormat};
+use crate::written::{Faults, Lines, Span, Word};
+
+impl Word for MemcachedFormat {
+    const WHAT: &'static str = "a format of the memcached listener";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("json", Self::Json), ("text", Self::Text), ("params", Self::Params), ("csv", Self::Csv)];
+}
 
 /// The four listeners, with the addresses that they have by default.
 const DEFAULTS: [(&str, &str); 4] = [
@@ -24,9 +30,11 @@ type Taken = Vec<(Endpoint, &'static str)>;
 pub(super) fn check(file: ListenFile, faults: &mut Faults) -> Listen {
     let mut taken = Taken::new();
     let [http, memcached, dns, admin] = DEFAULTS;
+    let memcached_format = faults.or(file.memcached_format, MemcachedFormat::default());
     Listen {
         http: tcp(listener(file.http, http, faults, &mut taken)),
         memcached: listener(file.memcached, memcached, faults, &mut taken),
+        memcached_format,
         dns: tcp(listener(file.dns, dns, faults, &mut taken)),
         admin: tcp(listener(file.admin, admin, faults, &mut taken)),
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, check, environment};
-use crate::policy::{Fault, check::read_dir};
+use crate::policy::Fault;
+use crate::policy::check::{Folder, read_folder};
 use crate::written::{Document, Faults, Source, file_text};
 
 /// The config that is used when no file is given and none is there. Also the commented reference.
@@ -79,7 +80,18 @@ fn load_text_with(
 /// Empty when all is well. Policies are looked at only once the config tells where they are.
 pub fn check_all(path: Option<&Path>) -> Vec<Fault> {
     match load(path) {
-        Ok(config) => read_dir(&config.policies).1,
+        Ok(config) => with_bundles(&config, read_folder(&config.policies, &config.vars, &|text| text)).faults,
         Err(faults) => faults,
     }
+}
+
+/// A config's policies, with what is wrong between them and its bundles.
+pub fn with_bundles(config: &Config, mut folder: Folder) -> Folder {
+    // With faults in policies their lookups seem to be missing, which would be a second fault for the first.
+    if folder.faults.is_empty() {
+        let off: Vec<&str> = folder.off.iter().map(|off| &*off.lookup).collect();
+        let misfits = config.bundles.iter().flat_map(|bundle| bundle.misfits(&folder.policies, &off));
+        folder.faults = misfits.collect();
+    }
+    folder
 }

@@ -1,7 +1,7 @@
 //! The main config: where dipcache listens, who it is, where its policies are.
 //!
 //! As with policies there are two forms. `file` mirrors the TOML and never leaves this folder; this
-//! page is what the rest of dipcache sees, and cannot be wrong. [`load`] goes from one to the other:
+//! page is what the rest of dipcache sees, and cannot be wrong. [`load()`] goes from one to the other:
 //! the file (or the embedded default) is parsed, the environment lays its values over it
 //! (`environment`), and `check` reports every fault at once.
 //!
@@ -14,18 +14,21 @@ mod file;
 mod check;
 mod listen;
 mod events;
+mod bundle;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::policy::Secret;
+use crate::policy::{Secret, Vars};
 
+pub use bundle::{Bundle, MOST_PARTS, Part};
 pub use events::{Events, EventsForm, EventsMode, Sink, SinkType, WhenFull};
-pub use load::{EMBEDDED, check_all, load, load_text, load_with};
+pub use load::{EMBEDDED, check_all, load, load_text, load_with, with_bundles};
 
 /// Everything that is set for the process as a whole.
 #[derive(Debug)]
@@ -52,6 +55,26 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds for what comes in.
     pub limits: Limits,
+    /// Values that go before the policies' own `[vars]`.
+    pub vars: Vars,
+    /// Lookups that one call asks together.
+    pub bundles: Vec<Arc<Bundle>>,
+}
+
+impl Config {
+    /// The parts in which another config differs that are only looked at when the process starts.
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("[listen]", self.listen != other.listen),
+            ("[node]", self.node != other.node),
+            ("[events]", self.events != other.events),
+            ("[simulator]", self.simulator != other.simulator),
+            ("[log]", self.log != other.log),
+            ("[drain]", self.drain != other.drain),
+            ("[limits] max_connections", self.limits.max_connections != other.limits.max_connections),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+    }
 }
 
 /// Where it listens; an empty list is a listener that is off.
@@ -61,6 +84,8 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// The memcached text protocol.
     pub memcached: Vec<Endpoint>,
+    /// How a record is told there.
+    pub memcached_format: MemcachedFormat,
     /// DNS over UDP and TCP.
     pub dns: Vec<SocketAddr>,
     /// Metrics, status page, admin API.
@@ -74,6 +99,20 @@ pub enum Endpoint {
     Tcp(SocketAddr),
     /// A UNIX socket's path.
     Unix(PathBuf),
+}
+
+/// How the memcached listener tells a record where no field is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemcachedFormat {
+    /// One compact line of JSON.
+    #[default]
+    Json,
+    /// The policy's text field, bare.
+    Text,
+    /// `k=v&k=v`, form-encoded.
+    Params,
+    /// One line of values, in the policy's order.
+    Csv,
 }
 
 /// Who this node is, in events and metrics.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    AdminRights, Config, EMBEDDED, Endpoint, Events, EventsForm, EventsMode, Limits, Listen, Log, LogFormat, Sink,
-    WhenFull, load_with,
+    AdminRights, Config, EMBEDDED, Endpoint, Events, EventsForm, EventsMode, Limits, Listen, Log, LogFormat,
+    MemcachedFormat, Sink, WhenFull, load_with,
 };
 use crate::policy::Fault;
 
@@ -32,6 +32,7 @@ fn an_empty_file_is_the_embedded_default() {
             Listen {
                 http: vec!["127.0.0.1:8090".parse().unwrap()],
                 memcached: vec![tcp("127.0.0.1:11311")],
+                memcached_format: MemcachedFormat::Json,
                 dns: vec!["127.0.0.1:5300".parse().unwrap()],
                 admin: vec!["127.0.0.1:9464".parse().unwrap()],
             }

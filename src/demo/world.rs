@@ -9,8 +9,8 @@ use super::policies::pointed_at;
 use super::seed::Seed;
 use super::vendors::{Ports, Simulator};
 use crate::admin::{Ordered, Simulated};
-use crate::policy::check::{parse, read_dir_with};
-use crate::policy::{Fault, Policy};
+use crate::policy::check::{Folder, parse, read_dir_with, read_folder};
+use crate::policy::{Fault, Policy, Vars};
 
 /// The demo's policies as they ship, for a binary that is far from its repository.
 const SHIPPED: [(&str, &str); 5] = [
@@ -56,8 +56,13 @@ impl World {
     }
 
     fn pointed_at(&self, text: &str) -> String {
-        pointed_at(text, &self.simulator, &self.seed)
+        pointed_at(text, &self.simulator.moved(), &self.seed)
     }
+}
+
+/// The policies of a folder as [`World::policies_of`] reads them, with vendors at their usual ports, running or not.
+pub fn folder_over(folder: &Path, seed: &Seed) -> Folder {
+    read_folder(folder, &Vars::new(), &|text| pointed_at(&text, &[], seed))
 }
 
 impl Simulated for Simulator {

@@ -17,6 +17,12 @@ pub enum EventType {
     Closed,
     /// A vendor asked to be left alone.
     Held,
+    /// A vendor answered what a rule of its policy marks with `alert`.
+    Alert,
+    /// A table has rows for the first time, or again after a load that failed.
+    TableLoaded,
+    /// A load of a table failed or was not believed; the old rows go on.
+    TableRejected,
     /// The shared cache does not answer.
     SharedDown,
     /// The shared cache answers again.
@@ -45,7 +51,7 @@ pub enum EventType {
 
 impl EventType {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Degraded,
         Self::Recovered,
         Self::Slow,
@@ -53,6 +59,9 @@ impl EventType {
         Self::HalfOpen,
         Self::Closed,
         Self::Held,
+        Self::Alert,
+        Self::TableLoaded,
+        Self::TableRejected,
         Self::SharedDown,
         Self::SharedUp,
         Self::AnswerStale,
@@ -77,6 +86,9 @@ impl EventType {
             Self::HalfOpen => "dipcache.upstream.half_open",
             Self::Closed => "dipcache.upstream.closed",
             Self::Held => "dipcache.upstream.held",
+            Self::Alert => "dipcache.upstream.alert",
+            Self::TableLoaded => "dipcache.table.loaded",
+            Self::TableRejected => "dipcache.table.rejected",
             Self::SharedDown => "dipcache.cache.shared_down",
             Self::SharedUp => "dipcache.cache.shared_up",
             Self::AnswerStale => "dipcache.answer.stale",
@@ -100,6 +112,8 @@ impl EventType {
                 | Self::Slow
                 | Self::Opened
                 | Self::Held
+                | Self::Alert
+                | Self::TableRejected
                 | Self::SharedDown
                 | Self::SinkDown
                 | Self::ConfigRejected

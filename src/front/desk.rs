@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Answer;
+use crate::config::Bundle;
 use crate::deadline::Deadline;
 use crate::front::Front;
 use crate::lookup::{Lookup, Lookups};
-use crate::policy::{BadInput, Question};
+use crate::policy::{BadInput, InputType, Kind, Question};
 
 /// Where lookups are found.
 pub trait Desk: Send + Sync + 'static {
@@ -23,6 +24,15 @@ pub trait Desk: Send + Sync + 'static {
     /// Every lookup's name and whether it is up, in order of name.
     fn flags(&self) -> Vec<(Arc<str>, bool)>;
 
+    /// The bundle of this name.
+    fn bundle(&self, _name: &str) -> Option<Arc<Bundle>> {
+        None
+    }
+
+    /// The lookups of DNS names whose records have this field (`a`, `srv`…), one after another in order of name:
+    /// the first is number 0.
+    fn resolver(&self, field: &str, number: usize) -> Option<Self::Line>;
+
     /// Counts a request for a lookup that does not exist.
     fn unknown(&self, front: Front);
 }
@@ -34,6 +44,9 @@ pub trait Line: Clone + Send + Sync + 'static {
     /// # Errors
     /// [`BadInput`] says which part does not fit.
     fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput>;
+
+    /// True where the policy takes a further input of this name.
+    fn declares(&self, input: &str) -> bool;
 
     /// The field that format `text` answers.
     fn text_field(&self) -> &str;
@@ -49,6 +62,12 @@ pub trait Line: Clone + Send + Sync + 'static {
 
     /// An answer by the deadline, wherever it comes from.
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send;
+
+    /// Renews what the cache knows about this, behind the caller's back. Waits for nothing.
+    fn warm(&self, question: &Question);
+
+    /// Forgets what the cache knows about this. True if it knew something.
+    fn forget(&self, question: &Question) -> bool;
 
     /// The 1/0 that a routing script checks before it asks.
     fn is_up(&self) -> bool;
@@ -68,6 +87,20 @@ impl Desk for Lookups {
         self.all().iter().map(|lookup| (lookup.policy.name.clone(), lookup.is_up())).collect()
     }
 
+    fn bundle(&self, name: &str) -> Option<Arc<Bundle>> {
+        Lookups::bundle(self, name)
+    }
+
+    fn resolver(&self, field: &str, number: usize) -> Option<Arc<Lookup>> {
+        let resolves = |lookup: &&Arc<Lookup>| {
+            let policy = &lookup.policy;
+            matches!(policy.kind, Kind::Dns | Kind::Enum)
+                && matches!(policy.inputs.key, InputType::DnsName)
+                && policy.field_order.iter().any(|kept| kept == field)
+        };
+        self.all().iter().filter(resolves).nth(number).cloned()
+    }
+
     fn unknown(&self, front: Front) {
         Lookups::unknown(self, front);
     }
@@ -76,6 +109,10 @@ impl Desk for Lookups {
 impl Line for Arc<Lookup> {
     fn question(&self, key: &str, inputs: &[(&str, &str)]) -> Result<Question, BadInput> {
         self.policy.question(key, inputs)
+    }
+
+    fn declares(&self, input: &str) -> bool {
+        self.policy.inputs.further.iter().any(|declared| &*declared.name == input)
     }
 
     fn text_field(&self) -> &str {
@@ -96,6 +133,16 @@ impl Line for Arc<Lookup> {
 
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send {
         Lookup::miss(self, question, deadline)
+    }
+
+    fn warm(&self, question: &Question) {
+        if self.policy.applies(question) {
+            self.renew(question);
+        }
+    }
+
+    fn forget(&self, question: &Question) -> bool {
+        self.local.forget(&question.id)
     }
 
     fn is_up(&self) -> bool {

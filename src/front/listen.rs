@@ -1,4 +1,4 @@
-//! Listening, for every front that speaks over TCP: bind, accept within bounds, drain.
+//! Listening, for every front that speaks over TCP or a UNIX socket: bind, accept within bounds, drain.
 //!
 //! The life of a connection: accepted while there is room under [`Limits::connections`], given to
 //! the front's own function as a task, counted out when the task ends, whichever way. When
@@ -11,6 +11,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
@@ -30,6 +32,14 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// After this much silence the kernel asks whether the peer still lives; an idle connection itself is never closed.
 const KEEPALIVE: Duration = Duration::from_secs(120);
+
+/// How long connections are still taken once the drain has begun: those that wait in the kernel's queue are taken for
+/// connected by their clients, and would be reset with all that they have sent.
+const LAST_CALL: Duration = Duration::from_millis(20);
+
+/// How long a connection without a request is still listened to once the drain has begun. Its client does not know yet,
+/// and a request that is on its way now would be lost.
+pub const LINGER: Duration = Duration::from_millis(250);
 
 /// Bounds for one front's connections.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +95,88 @@ impl Listener {
     /// The address in use, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// Why a UNIX socket could not be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on unix:{}; does its folder exist and may this user write there, and is no other process behind it (`ss -lxp`)?", path.display())]
+pub struct UnixBindError {
+    /// The socket's path.
+    pub path: PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A bound UNIX socket, ready to accept. Its file goes when it is dropped.
+#[derive(Debug)]
+pub struct UnixDoor {
+    socket: UnixListener,
+    path: PathBuf,
+}
+
+impl UnixDoor {
+    /// Binds and listens; owner and group may connect. A socket that a dead process left behind is replaced.
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When another process listens there, or the folder does not let us.
+    pub fn bind(path: &Path) -> Result<Self, UnixBindError> {
+        let told = |source| UnixBindError { path: path.to_owned(), source };
+        let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+        if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+            std::fs::remove_file(path).map_err(told)?;
+        }
+        let socket = UnixListener::bind(path).map_err(told)?;
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o660)).map_err(told)?;
+        Ok(Self { socket, path: path.to_owned() })
+    }
+}
+
+impl Drop for UnixDoor {
+    fn drop(&mut self) {
+        // Somebody may have taken it away already: then there is nothing left to do.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A place where connections come in.
+pub trait Door: Send + Sync + 'static {
+    /// A connection.
+    type Stream: Send + 'static;
+
+    /// The next one, whenever it comes.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Where it is, for the log.
+    fn place(&self) -> String;
+}
+
+impl Door for Listener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.socket.accept().await?;
+        prepare(&stream);
+        Ok(stream)
+    }
+
+    fn place(&self) -> String {
+        self.address.to_string()
+    }
+}
+
+impl Door for UnixDoor {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        let (stream, _) = self.socket.accept().await?;
+        Ok(stream)
+    }
+
+    fn place(&self) -> String {
+        format!("unix:{}", self.path.display())
     }
 }
 
@@ -163,11 +255,12 @@ impl DrainWatch {
     }
 }
 
-/// Accepts on all listeners and runs `connection` as a task for each until `drain` begins; then
+/// Accepts at all doors and runs `connection` as a task for each until `drain` begins; then
 /// waits for the tasks that are left, at most [`Limits::drain`], and cuts off the rest.
-pub async fn serve<F, C>(listeners: Vec<Listener>, limits: Limits, drain: Drain, connection: F)
+pub async fn serve<D, F, C>(listeners: Vec<D>, limits: Limits, drain: Drain, connection: F)
 where
-    F: Fn(TcpStream) -> C + Clone + Send + 'static,
+    D: Door,
+    F: Fn(D::Stream) -> C + Clone + Send + 'static,
     C: Future<Output = ()> + Send + 'static,
 {
     // Each door keeps a place ready while it waits, so that no address starves another.
@@ -183,16 +276,21 @@ where
     }
 }
 
-async fn accept_all<F, C>(listener: Listener, room: Arc<Semaphore>, patience: Duration, drain: Drain, connection: F)
+async fn accept_all<D, F, C>(listener: D, room: Arc<Semaphore>, patience: Duration, drain: Drain, connection: F)
 where
-    F: Fn(TcpStream) -> C,
+    D: Door,
+    F: Fn(D::Stream) -> C,
     C: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     let mut watch = drain.watch();
+    let mut last_call = std::pin::pin!(async {
+        watch.wait().await;
+        tokio::time::sleep(LAST_CALL).await;
+    });
     loop {
         tokio::select! {
-            () = watch.wait() => break,
+            () = &mut last_call => break,
             Some(ended) = connections.join_next() => report(ended),
             (stream, permit) = accept(&listener, &room) => {
                 let work = connection(stream);
@@ -203,7 +301,7 @@ where
             }
         }
     }
-    let address = listener.address;
+    let address = listener.place();
     drop(listener);
     let all_done = async {
         while let Some(ended) = connections.join_next().await {
@@ -211,30 +309,27 @@ where
         }
     };
     if Deadline::after(patience).limit(all_done).await.is_none() {
-        tracing::warn!(%address, left = connections.len(), "drain time is over, cutting off what is left");
+        tracing::warn!(address, left = connections.len(), "drain time is over, cutting off what is left");
         connections.shutdown().await;
     }
 }
 
 /// The next connection, once there is room for it.
-async fn accept(listener: &Listener, room: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept<D: Door>(listener: &D, room: &Arc<Semaphore>) -> (D::Stream, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else {
             // The semaphore is never closed; if it were, nothing more would be accepted.
             return std::future::pending().await;
         };
-        match listener.socket.accept().await {
-            Ok((stream, _)) => {
-                prepare(&stream);
-                return (stream, permit);
-            }
+        match listener.next().await {
+            Ok(stream) => return (stream, permit),
             Err(error) if is_exhaustion(&error) => {
-                tracing::warn!(address = %listener.address, %error, "cannot accept; raise the limit of open files (LimitNOFILE)");
+                tracing::warn!(address = listener.place(), %error, "cannot accept; raise the limit of open files (LimitNOFILE)");
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
             // The peer was gone before we came: its affair.
             Err(error) => {
-                tracing::debug!(address = %listener.address, %error, "a connection was lost before it was accepted")
+                tracing::debug!(address = listener.place(), %error, "a connection was lost before it was accepted")
             }
         }
     }

@@ -9,8 +9,12 @@
 //! felt by another client.
 
 pub mod desk;
+pub mod call;
+pub mod dns;
+pub mod form;
 pub mod http;
 pub mod listen;
+pub mod memcached;
 
 /// By which door a request came in: a label of the metrics, and so it lives with them.
 pub use crate::telemetry::FrontName as Front;

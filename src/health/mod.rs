@@ -9,14 +9,20 @@
 //! no money, bad credentials) is no failure. And a sick upstream is looked after by the clock, with a
 //! probe of our own, never by waiting for traffic.
 
+pub mod allowance;
 pub mod breaker;
 pub mod bucket;
 pub mod hold;
+pub mod latency;
 pub mod pass;
+pub mod spend;
 pub mod verdict;
 pub mod window;
 
+pub use allowance::Allowance;
 pub use breaker::{Breaker, Change, State};
 pub use hold::Hold;
-pub use pass::{Pass, Refused, Seat, UpstreamHealth};
+pub use latency::Latencies;
+pub use pass::{Held, Pass, Refused, Seat, UpstreamHealth};
+pub use spend::{Spend, Spent};
 pub use verdict::{Override, Verdict};

@@ -1,7 +1,7 @@
 //! One upstream's health, and the proofs that a dip needs before it may ask: a [`Pass`] and a [`Seat`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,11 +15,17 @@ use crate::health::hold::Hold;
 use crate::health::window::Counts;
 use crate::policy::{BreakerRules, Rate};
 
+/// How often a hold that nobody set a time for is doubled at most, and how long it gets.
+const DOUBLINGS: u32 = 10;
+const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+
 /// One upstream's health.
 #[derive(Debug)]
 pub struct UpstreamHealth {
     breaker: Mutex<Breaker>,
     hold: Mutex<Option<Hold>>,
+    /// Holds since the last answer that nobody set a time for.
+    holds_in_a_row: AtomicU32,
     bucket: Option<Mutex<Bucket>>,
     seats: Arc<Semaphore>,
     in_flight: AtomicU64,
@@ -32,6 +38,15 @@ pub struct Refused {
     pub outcome: Outcome,
     /// When asking again makes sense.
     pub retry_after: Duration,
+}
+
+/// A hold that was laid just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The hold.
+    pub hold: Hold,
+    /// False when it only makes one longer that is on for the same reason.
+    pub is_news: bool,
 }
 
 /// The breaker, the hold and the bucket let this dip through. Bring its end home with [`Pass::end`];
@@ -58,6 +73,7 @@ impl UpstreamHealth {
         Arc::new(Self {
             breaker: Mutex::new(Breaker::new(rules, now)),
             hold: Mutex::new(None),
+            holds_in_a_row: AtomicU32::new(0),
             bucket: rate.map(|rate| Mutex::new(Bucket::new(rate, now))),
             seats: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
             in_flight: AtomicU64::new(0),
@@ -93,6 +109,14 @@ impl UpstreamHealth {
         Ok(self.make_pass(now, false))
     }
 
+    /// As [`UpstreamHealth::pass`]; where `regardless`, whatever breaker, hold and bucket say.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn pass_or(self: &Arc<Self>, now: Instant, regardless: bool) -> Result<Pass, Refused> {
+        if regardless { Ok(self.make_pass(now, false)) } else { self.pass(now) }
+    }
+
     /// Lets a probe through, once one is due. The hold and the bucket are for ordinary dips.
     pub fn probe(self: &Arc<Self>, now: Instant) -> (Option<Pass>, Option<Change>) {
         let (due, change) = self.breaker.lock().probe_due(now);
@@ -114,15 +138,36 @@ impl UpstreamHealth {
         Some(Seat { _permit: permit })
     }
 
-    /// Leaves the upstream alone for a while. A shorter hold does not cut a longer one.
-    pub fn hold_for(&self, now: Instant, outcome: Outcome, span: Duration) -> Option<Hold> {
+    /// Leaves the upstream alone for a while. `None` when a hold is on that lasts as long: a shorter one does not cut it.
+    pub fn hold_for(&self, now: Instant, outcome: Outcome, span: Duration) -> Option<Held> {
         let hold = Hold { outcome, until: now + span, since: now };
         let mut current = self.hold.lock();
-        if current.is_some_and(|current| current.is_on(now) && current.until >= hold.until) {
+        let before = current.filter(|before| before.is_on(now));
+        if before.is_some_and(|before| before.until >= hold.until) {
             return None;
         }
         *current = Some(hold);
-        Some(hold)
+        // Each dip that was in flight brings the same refusal home, a little later.
+        Some(Held { hold, is_news: before.is_none_or(|before| before.outcome != outcome) })
+    }
+
+    /// Leaves the upstream alone for a while that nobody told: twice as long as the last time, until it answers
+    /// again. One that is asked for while a hold is on (by a dip that was under way) changes nothing.
+    pub fn hold_longer(&self, now: Instant, outcome: Outcome, first: Duration) -> Option<Held> {
+        let mut current = self.hold.lock();
+        if current.is_some_and(|current| current.is_on(now)) {
+            return None;
+        }
+        let before = self.holds_in_a_row.fetch_add(1, Ordering::Relaxed);
+        let span = first.saturating_mul(1 << before.min(DOUBLINGS)).min(LONGEST_HOLD.max(first));
+        let hold = Hold { outcome, until: now + span, since: now };
+        *current = Some(hold);
+        Some(Held { hold, is_news: true })
+    }
+
+    /// The upstream has answered: the next hold is as short as the first.
+    pub fn hold_is_over(&self) {
+        self.holds_in_a_row.store(0, Ordering::Relaxed);
     }
 
     /// The hold that is on now.
@@ -164,6 +209,13 @@ impl Pass {
         now.saturating_duration_since(self.began)
     }
 
+    /// Its seat is there, and the upstream's time begins. How long that took, which is our own doing.
+    pub fn seated(&mut self, now: Instant) -> Duration {
+        let waited = self.took(now);
+        self.began = now;
+        waited
+    }
+
     /// The callers' time is over and no answer is there: counts as a failure now, and whatever comes
     /// later counts no more. The dip itself may go on for the cache's sake.
     pub fn overdue(&mut self, now: Instant) -> Option<Change> {
@@ -181,7 +233,7 @@ impl Pass {
         }
         let took = self.took(now);
         let mut breaker = self.health.breaker.lock();
-        if self.probe { breaker.probe_ended(now, failed) } else { breaker.sample(now, failed, took) }
+        if self.probe { breaker.probe_ended(now, failed, took) } else { breaker.sample(now, failed, took) }
     }
 }
 
@@ -254,13 +306,40 @@ mod tests {
     fn a_hold_is_no_failure_and_ends_by_itself() {
         let health = health(1);
         let start = now();
-        health.hold_for(start, Outcome::RateLimited, Duration::from_secs(5));
+        assert!(health.hold_for(start, Outcome::RateLimited, Duration::from_millis(4999)).unwrap().is_news);
+        assert!(!health.hold_for(start, Outcome::RateLimited, Duration::from_secs(5)).unwrap().is_news);
         assert_eq!(health.pass(start).unwrap_err().outcome, Outcome::RateLimited);
         assert!(health.is_usable(start), "a pause of five seconds does not turn the flag");
         assert!(health.hold_for(start, Outcome::RateLimited, Duration::from_secs(1)).is_none());
         health.hold_for(start, Outcome::QuotaExhausted, Duration::from_secs(600));
         assert!(!health.is_usable(start));
         assert!(health.pass(start + Duration::from_secs(601)).is_ok());
+    }
+
+    #[test]
+    fn a_hold_without_a_time_doubles_until_there_is_an_answer() {
+        let health = health(1);
+        let (second, mut at) = (Duration::from_secs(1), now());
+        let mut spans = Vec::new();
+        for _ in 0..14 {
+            let hold = health.hold_longer(at, Outcome::RateLimited, second).unwrap().hold;
+            assert!(health.hold_longer(at, Outcome::RateLimited, second).is_none(), "one hold a time");
+            spans.push((hold.until - at).as_secs());
+            at = hold.until;
+        }
+        assert_eq!(spans[..4], [1, 2, 4, 8]);
+        assert_eq!(spans[13], 1024, "ten doublings at most");
+        health.hold_is_over();
+        let hold = health.hold_longer(at, Outcome::RateLimited, second).unwrap().hold;
+        assert_eq!(hold.until - at, second);
+        let long = Duration::from_secs(600);
+        for expected in [1200, 2400, 3600, 3600] {
+            at += Duration::from_secs(7200);
+            assert_eq!(
+                (health.hold_longer(at, Outcome::QuotaExhausted, long).unwrap().hold.until - at).as_secs(),
+                expected
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,19 +1,35 @@
 //! One try at one upstream: seat, ask, judge, and bring the end home to its health.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::answer::Outcome;
-use crate::deadline::{Deadline, Instant, now};
+use crate::deadline::{Deadline, Instant, now, wall_clock};
 use crate::events::{Event, EventType};
-use crate::health::{Change, Pass, State};
+use crate::health::{Change, Held, Override, Pass, State};
 use crate::lookup::Lookup;
-use crate::lookup::member::{Given, Member};
+use crate::lookup::member::Given;
 use crate::lookup::probe;
-use crate::policy::{Judgement, Question, UpstreamPolicy};
+use crate::policy::{Judgement, Question};
 use crate::upstream::{Failure, FailureKind};
 
 /// How a try ended: with an answer, or with the outcome that it makes if nobody else answers.
-pub(super) type Ended = Result<Given, Outcome>;
+pub(super) type Ended = Result<Given, Fell>;
+
+/// A try without an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fell {
+    /// What it makes of the dip if nobody else answers.
+    pub outcome: Outcome,
+    /// Whether the next upstream is asked, where a rule says so.
+    pub next: Option<bool>,
+}
+
+impl From<Outcome> for Fell {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, next: None }
+    }
+}
 
 /// The times of one try.
 #[derive(Clone, Copy, Debug)]
@@ -33,14 +49,21 @@ pub(super) async fn attempt(
     times: Times,
 ) -> Ended {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
-    let Some(_seat) = member.health.seat(times.overdue.earlier(times.cut)).await else {
-        lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
-        return Err(Outcome::Overload);
-    };
+    // A probe needs no seat: dips that hang may hold all of them, and would keep it from finding the upstream healed.
+    let (mut pass, mut times, mut _seat) = (pass, times, None);
     if !pass.is_probe() {
+        _seat = member.health.seat(times.overdue.earlier(times.cut)).await;
+        if _seat.is_none() {
+            lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
+            return Err(Outcome::Overload.into());
+        }
         // The breaker may have opened while this dip waited for its seat.
-        member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
-        member.asked(&question);
+        if !lookup.policy.chain.emergency {
+            member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
+        }
+        member.wanted(&question);
+        // The wait was for our own limit: the upstream is given its whole time from here.
+        times.overdue = Deadline::at(times.overdue.moment() + pass.seated(now()));
     }
     let (pass, result) = ask(&lookup, index, &question, pass, times).await;
     let judged = match &result {
@@ -48,20 +71,25 @@ pub(super) async fn attempt(
         Err(failure) => failure.outcome(),
     };
     lookup.meters.upstreams[index].ended(judged, pass.took(now()));
+    if judged.is_answer() {
+        member.took(pass.took(now()));
+    }
     settle(&lookup, index, pass, &result);
+    pay(&lookup, judged);
     match result {
-        Ok(Judgement { outcome, record, ttl, .. }) if outcome.is_answer() => {
-            Ok(Given { outcome, record, ttl, from: Arc::clone(&member.name) })
+        Ok(Judgement { outcome, record, ttl, keep, next, .. }) if outcome.is_answer() => {
+            Ok(Given { outcome, record, ttl, keep, from: Arc::clone(&member.name), next })
         }
         Ok(judgement) => {
-            let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
-            tracing::debug!(lookup, upstream, outcome = judged.as_str(), rule = judgement.rule, "no answer");
-            Err(judged)
+            let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
+            let (rule, detail) = (judgement.rule, judgement.detail.unwrap_or_default());
+            tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), rule, detail, "no answer");
+            Err(Fell { outcome: judged, next: judgement.next })
         }
         Err(failure) => {
-            let (lookup, upstream) = (&*lookup.policy.name, &*policy.name);
-            tracing::debug!(lookup, upstream, outcome = judged.as_str(), %failure, "no answer");
-            Err(judged)
+            let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
+            tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), %failure, "no answer");
+            Err(judged.into())
         }
     }
 }
@@ -87,20 +115,49 @@ async fn ask(
         }
     };
     let reading = answered.unwrap_or_else(|| Err(Failure::new(FailureKind::Timeout, "no answer in time")));
-    (pass, reading.map(|reading| policy.judge(lookup.policy.kind, question, &reading)))
+    let judged = match reading {
+        Ok(reading) => {
+            let judgement = policy.judge(lookup.policy.kind, question, &reading);
+            if judgement.outcome.has_record() {
+                lookup.tell(policy, question, &reading);
+            }
+            Ok(judgement)
+        }
+        // Nobody is sick and nothing was asked: the vendor is left alone as after a 401 of its own.
+        Err(failure) if failure.kind == FailureKind::Auth => Ok(Judgement::no_credentials(&failure.detail)),
+        Err(failure) => Err(failure),
+    };
+    (pass, judged)
+}
+
+/// Pays for a dip; with the last of the money every upstream is left alone until there is some again.
+fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
+    let Some(spend) = &lookup.spend else { return };
+    let wall = wall_clock();
+    let Some(spent) = spend.pay(outcome, wall) else { return };
+    lookup.meters.spent(spent.today, spent.this_month);
+    if let Some(span) = spend.closed_for(wall) {
+        for index in 0..lookup.members.len() {
+            let now = now();
+            if let Some(held) = lookup.members[index].health.hold_for(now, Outcome::QuotaExhausted, span) {
+                tell_of_hold(lookup, index, held, "the budget under [cost] is spent", now);
+            }
+        }
+    }
 }
 
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
 fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgement, Failure>) {
     let now = now();
+    if let Ok(judgement) = result {
+        alert(lookup, index, judgement, now);
+        hold(lookup, index, judgement, now);
+    }
     let failed = match result {
         Ok(judgement) if judgement.outcome.is_answer() => Some(false),
-        Ok(judgement) if judgement.outcome.is_failure() => Some(true),
-        Ok(judgement) => {
-            hold(lookup, index, judgement, now);
-            // A vendor that asks for patience is alive, which is all that a probe wants to know.
-            pass.is_probe().then_some(false)
-        }
+        Ok(judgement) if judgement.outcome.is_failure() && judgement.sample => Some(true),
+        // A vendor that asks for patience is alive, which is all that a probe wants to know.
+        Ok(_) => pass.is_probe().then_some(false),
         Err(failure) => failure.is_theirs().then_some(true),
     };
     if let Some(change) = pass.end(now, failed) {
@@ -108,25 +165,69 @@ fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgem
     }
 }
 
+/// Leaves the upstream alone for a while, if its answer or a rule asks for it.
 fn hold(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant) {
-    let (member, policy): (&Member, &UpstreamPolicy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
-    if !judgement.outcome.is_hold() {
+    let member = &lookup.members[index];
+    if judgement.outcome.is_answer() {
+        // A hold of ours, for want of money, ends with the day and not with an answer that was under way.
+        if lookup.spend.as_ref().is_none_or(|spend| spend.closed_for(wall_clock()).is_none()) {
+            member.health.hold_is_over();
+        }
         return;
     }
-    let span = judgement.hold.unwrap_or(policy.hold);
-    let Some(hold) = member.health.hold_for(now, judgement.outcome, span) else { return };
+    let Some(span) = judgement.hold else { return };
+    let held = match judgement.hold_grows {
+        true => member.health.hold_longer(now, judgement.outcome, span),
+        false => member.health.hold_for(now, judgement.outcome, span),
+    };
+    if let Some(held) = held {
+        tell_of_hold(lookup, index, held, &why(judgement), now);
+    }
+}
+
+/// Tells that an upstream is left alone, and has somebody look when that is over.
+fn tell_of_hold(lookup: &Arc<Lookup>, index: usize, held: Held, why: &str, now: Instant) {
+    if held.is_news && !lookup.is_retired() {
+        let span = held.hold.until - now;
+        lookup.events.raise(Event {
+            lookup: Some(Arc::clone(&lookup.policy.name)),
+            upstream: Some(Arc::clone(&lookup.members[index].name)),
+            to: held.hold.outcome.as_str(),
+            ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({why})"))
+        });
+        probe::wake_after_hold(lookup, index);
+    }
+    lookup.reassess();
+}
+
+/// Tells of an answer that its rule says somebody should know of.
+fn alert(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant) {
+    let member = &lookup.members[index];
+    if !judgement.alert || !member.may_alert(now) {
+        return;
+    }
     lookup.events.raise(Event {
         lookup: Some(Arc::clone(&lookup.policy.name)),
         upstream: Some(Arc::clone(&member.name)),
         to: judgement.outcome.as_str(),
-        ..Event::of_node(EventType::Held, format!("left alone for {span:?} ({})", judgement.rule))
+        ..Event::of_node(EventType::Alert, why(judgement))
     });
-    lookup.reassess();
-    probe::wake_after_hold(lookup, hold.until);
+}
+
+/// The rule, and the vendor's own words where there are any.
+fn why(judgement: &Judgement) -> String {
+    match &judgement.detail {
+        Some(detail) => format!("{}: {detail}", judgement.rule),
+        None => judgement.rule.clone(),
+    }
 }
 
 /// Tells of a breaker's step, and has a sick upstream looked after.
 pub(super) fn note_change(lookup: &Arc<Lookup>, index: usize, change: Change) {
+    // Its successor has the say now.
+    if lookup.is_retired() {
+        return;
+    }
     let member = &lookup.members[index];
     let (event, gauge) = match change.to {
         State::Closed => (EventType::Closed, 0.0),
@@ -152,17 +253,37 @@ pub(super) fn note_change(lookup: &Arc<Lookup>, index: usize, change: Change) {
 impl Lookup {
     /// Looks at all upstreams and turns the flag if it must be turned.
     pub(crate) fn reassess(&self) {
+        // Looking and noting are one step, or an older look could be noted last, and stay.
+        let _turn = self.turning.lock();
         let now = now();
-        let usable = self.members.iter().any(|member| member.health.is_usable(now));
-        if self.verdict.note(usable) {
+        let usable = self.members.iter().any(|member| member.is_usable(now));
+        if self.verdict.note(usable) && !self.is_retired() {
             let reason = if usable { "an upstream is usable again" } else { "no upstream is usable" };
             self.flag_turned(reason);
         }
-        self.meters.health.set(f64::from(u8::from(self.is_up())));
+    }
+
+    /// Lays the operator's hand on the flag, and tells if that turned it.
+    pub fn lay_hand(&self, hand: Override) {
+        let _turn = self.turning.lock();
+        if self.verdict.lay(hand) {
+            self.flag_turned("by the operator's hand");
+        }
+    }
+
+    /// Runs no more: another policy, or none, has taken its place. Dips under way end as they began, and
+    /// nothing of it is told any more, since its names are its successor's.
+    pub(super) fn retire(&self) {
+        let _turn = self.turning.lock();
+        self.retired.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
     }
 
     /// Tells that the flag has turned.
-    pub(crate) fn flag_turned(&self, reason: &str) {
+    pub(super) fn flag_turned(&self, reason: &str) {
         let up = self.is_up();
         let (event, from, to) = if up { (EventType::Recovered, "0", "1") } else { (EventType::Degraded, "1", "0") };
         self.meters.health.set(f64::from(u8::from(up)));

@@ -3,10 +3,11 @@
 //! Who comes first gets a [`Pilot`] and starts the fetch; the others get a [`Ticket`] and wait. The
 //! ends of it: the pilot lands with an answer, and all get it; or the pilot is lost (its task
 //! panicked, or the process is going down), and all are told at once instead of waiting in vain.
+//! A flight can be disowned: who waits still gets its answer, but nobody joins it any more, and it is not kept.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use compact_str::CompactString;
 use parking_lot::Mutex;
@@ -16,18 +17,32 @@ use crate::answer::{Answer, Outcome, Source};
 
 const SHARDS: usize = 32;
 
-/// The most flights of one lookup at once. Beyond it a new key is refused as overload: each flight
-/// holds a task and perhaps a socket, and a wave of new keys at a silent vendor must not hold all memory.
-const MOST: usize = 20_000;
+/// The most dips at once where nothing else is said.
+const USUAL_MOST: usize = 10_000;
 
 type Landing = watch::Receiver<Option<Answer>>;
+
+/// Room for dips, shared by all lookups. Without any left a new key is refused as overload: each flight
+/// holds a task and perhaps a socket, and a wave of new keys at a silent vendor must not hold all memory.
+#[derive(Debug)]
+pub struct Room {
+    most: AtomicUsize,
+    taken: AtomicUsize,
+}
 
 /// The flights of one lookup.
 #[derive(Debug)]
 pub struct Flights {
-    shards: [Mutex<HashMap<CompactString, Landing, ahash::RandomState>>; SHARDS],
+    shards: [Mutex<HashMap<CompactString, Flying, ahash::RandomState>>; SHARDS],
     hasher: ahash::RandomState,
     count: AtomicUsize,
+    room: Arc<Room>,
+}
+
+#[derive(Debug)]
+struct Flying {
+    landing: Landing,
+    disowned: Arc<AtomicBool>,
 }
 
 /// What a caller gets.
@@ -46,6 +61,7 @@ pub struct Pilot {
     flights: Arc<Flights>,
     id: CompactString,
     landing: watch::Sender<Option<Answer>>,
+    disowned: Arc<AtomicBool>,
 }
 
 /// The right to wait for one flight.
@@ -53,30 +69,69 @@ pub struct Pilot {
 #[must_use]
 pub struct Ticket(Landing);
 
+impl Default for Room {
+    fn default() -> Self {
+        Self { most: AtomicUsize::new(USUAL_MOST), taken: AtomicUsize::new(0) }
+    }
+}
+
+impl Room {
+    /// So many at once from now on. Those under way stay.
+    pub fn set(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        let more = |taken: usize| (taken < most).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn leave(&self) {
+        self.taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Flights {
     /// No flights yet.
-    pub fn new() -> Arc<Self> {
+    pub fn new(room: Arc<Room>) -> Arc<Self> {
         Arc::new(Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: ahash::RandomState::new(),
             count: AtomicUsize::new(0),
+            room,
         })
     }
 
     /// Joins the flight of this key, or starts one. `None` when there are too many already.
     pub fn board(self: &Arc<Self>, id: &CompactString) -> Option<Boarding> {
         let mut shard = self.shard(id).lock();
-        if let Some(landing) = shard.get(id) {
-            return Some(Boarding::Follow(Ticket(landing.clone())));
+        if let Some(flying) = shard.get(id) {
+            return Some(Boarding::Follow(Ticket(flying.landing.clone())));
         }
-        if self.len() >= MOST {
+        if !self.room.take() {
             return None;
         }
-        let (landing, ticket) = watch::channel(None);
-        shard.insert(id.clone(), ticket.clone());
         self.count.fetch_add(1, Ordering::Relaxed);
-        let pilot = Pilot { flights: Arc::clone(self), id: id.clone(), landing };
+        let (landing, ticket) = watch::channel(None);
+        let disowned = Arc::<AtomicBool>::default();
+        shard.insert(id.clone(), Flying { landing: ticket.clone(), disowned: Arc::clone(&disowned) });
+        let pilot = Pilot { flights: Arc::clone(self), id: id.clone(), landing, disowned };
         Some(Boarding::Lead(pilot, Ticket(ticket)))
+    }
+
+    /// Disowns the flight of this key, if there is one.
+    pub fn disown(&self, id: &str) {
+        if let Some(flying) = self.shard(id).lock().remove(id) {
+            flying.disowned.store(true, Ordering::Release);
+        }
+    }
+
+    /// Disowns all flights.
+    pub fn disown_all(&self) {
+        for shard in &self.shards {
+            shard.lock().drain().for_each(|(_, flying)| flying.disowned.store(true, Ordering::Release));
+        }
     }
 
     /// Flights under way.
@@ -89,7 +144,7 @@ impl Flights {
         self.len() == 0
     }
 
-    fn shard(&self, id: &CompactString) -> &Mutex<HashMap<CompactString, Landing, ahash::RandomState>> {
+    fn shard(&self, id: &str) -> &Mutex<HashMap<CompactString, Flying, ahash::RandomState>> {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 }
@@ -99,12 +154,28 @@ impl Pilot {
     pub fn land(self, answer: Answer) {
         self.landing.send_replace(Some(answer));
     }
+
+    /// The mark behind [`Pilot::is_disowned`], for what is still to be kept after the landing.
+    pub fn disowned(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.disowned)
+    }
+
+    /// True when what it brings must not be kept.
+    pub fn is_disowned(&self) -> bool {
+        self.disowned.load(Ordering::Acquire)
+    }
 }
 
 impl Drop for Pilot {
     fn drop(&mut self) {
-        self.flights.shard(&self.id).lock().remove(&self.id);
+        let mut shard = self.flights.shard(&self.id).lock();
+        // Once disowned, the key may be another flight's.
+        if shard.get(&self.id).is_some_and(|flying| Arc::ptr_eq(&flying.disowned, &self.disowned)) {
+            shard.remove(&self.id);
+        }
+        drop(shard);
         self.flights.count.fetch_sub(1, Ordering::Relaxed);
+        self.flights.room.leave();
     }
 }
 
@@ -129,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_get_the_one_answer_and_the_key_is_free_again() {
-        let flights = Flights::new();
+        let flights = Flights::new(Arc::default());
         let id = CompactString::from("a");
         let Some(Boarding::Lead(pilot, first)) = flights.board(&id) else { panic!("the first leads") };
         let Some(Boarding::Follow(second)) = flights.board(&id) else { panic!("the second follows") };
@@ -143,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_pilot_is_told_at_once() {
-        let flights = Flights::new();
+        let flights = Flights::new(Arc::default());
         let Some(Boarding::Lead(pilot, ticket)) = flights.board(&"a".into()) else { panic!("the first leads") };
         let task = tokio::spawn(async move {
             let _pilot = pilot;
@@ -155,13 +226,34 @@ mod tests {
     }
 
     #[test]
-    fn too_many_are_refused_and_followers_are_not() {
-        let flights = Flights::new();
-        let boarded: Vec<_> = (0..MOST).map(|n| flights.board(&n.to_string().into())).collect();
+    fn too_many_over_all_lookups_are_refused_and_followers_are_not() {
+        let room = Arc::<Room>::default();
+        room.set(100);
+        let (flights, others) = (Flights::new(Arc::clone(&room)), Flights::new(Arc::clone(&room)));
+        let mut boarded: Vec<_> = (0..60).map(|n| flights.board(&n.to_string().into())).collect();
+        boarded.extend((0..40).map(|n| others.board(&n.to_string().into())));
         assert!(boarded.iter().all(Option::is_some));
         assert!(flights.board(&"one more".into()).is_none());
         assert!(matches!(flights.board(&"7".into()), Some(Boarding::Follow(_))));
         drop(boarded);
+        assert!(flights.is_empty() && others.is_empty());
+        assert!(flights.board(&"one more".into()).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_disowned_flight_lands_for_those_who_wait_and_leaves_its_successor_alone() {
+        let flights = Flights::new(Arc::default());
+        let id = CompactString::from("a");
+        let Some(Boarding::Lead(old, ticket)) = flights.board(&id) else { panic!("the first leads") };
+        flights.disown(&id);
+        let Some(Boarding::Lead(new, _)) = flights.board(&id) else { panic!("nobody joins a disowned flight") };
+        assert!(old.is_disowned() && !new.is_disowned());
+        old.land(answer());
+        assert_eq!(ticket.landed().await.outcome, Outcome::NotFound);
+        assert!(matches!(flights.board(&id), Some(Boarding::Follow(_))), "the new one is still on its way");
+        flights.disown_all();
+        assert!(new.is_disowned());
+        drop(new);
         assert!(flights.is_empty());
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::answer::{Outcome, Record};
-use crate::deadline::now;
-use crate::health::UpstreamHealth;
+use crate::deadline::{Instant, now};
+use crate::health::{Latencies, UpstreamHealth};
 use crate::policy::{BreakerRules, Question, UpstreamPolicy};
 use crate::upstream::{Failure, Upstream};
 
@@ -21,11 +21,19 @@ pub struct Member {
     pub upstream: Upstream,
     /// Whether it may be asked.
     pub health: Arc<UpstreamHealth>,
-    /// The question it was asked last: what a probe asks, since only a real question proves anything.
+    /// The question that somebody had for it last: what a probe asks, since only a real question proves anything.
     last: Mutex<Option<Question>>,
+    /// How fast it has answered lately.
+    latencies: Mutex<Latencies>,
     /// True while a prober looks after it.
     watched: AtomicBool,
+    /// When a rule last raised an alert.
+    alerted: Mutex<Option<Instant>>,
 }
+
+/// How long a rule's alert stands for those after it: a vendor with one answer for all must not tell it a thousand
+/// times a second.
+const ALERT_PAUSE: Duration = Duration::from_secs(60);
 
 /// An answer as an upstream gave it.
 #[derive(Clone, Debug)]
@@ -36,33 +44,64 @@ pub struct Given {
     pub record: Option<Record>,
     /// The life that it brought itself.
     pub ttl: Option<Duration>,
+    /// False for an answer that is given and not kept.
+    pub keep: bool,
     /// Who gave it.
     pub from: Arc<str>,
+    /// Whether the next upstream is asked all the same, where a rule says so.
+    pub next: Option<bool>,
 }
 
 impl Member {
-    /// A healthy upstream. Opens no connection.
+    /// A healthy upstream. Opens no connection. `before` is the one of this name until now: its table goes on.
     ///
     /// # Errors
     /// When the client cannot be built.
-    pub fn build(policy: &UpstreamPolicy, breaker: BreakerRules) -> Result<Self, Failure> {
+    pub fn build(policy: &UpstreamPolicy, breaker: BreakerRules, before: Option<&Self>) -> Result<Self, Failure> {
         Ok(Self {
             name: Arc::clone(&policy.name),
-            upstream: Upstream::build(policy)?,
+            upstream: Upstream::build_after(policy, before.map(|before| &before.upstream))?,
             health: UpstreamHealth::new(breaker, policy.concurrency, policy.rate, now()),
             last: Mutex::new(None),
+            latencies: Mutex::default(),
             watched: AtomicBool::new(false),
+            alerted: Mutex::new(None),
         })
     }
 
-    /// Remembers what is being asked.
-    pub(super) fn asked(&self, question: &Question) {
+    /// Remembers how long an answer took.
+    pub(super) fn took(&self, took: Duration) {
+        self.latencies.lock().note(took);
+    }
+
+    /// The time within which nearly all of its answers have come lately, once there are enough of them.
+    pub fn p95(&self) -> Option<Duration> {
+        self.latencies.lock().p95()
+    }
+
+    /// True when it may be asked now and can answer: a table without rows cannot.
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        self.upstream.table().is_none_or(|table| table.is_loaded()) && self.health.is_usable(now)
+    }
+
+    /// Remembers what is asked, or would be if it were well.
+    pub(super) fn wanted(&self, question: &Question) {
         self.last.lock().clone_from(&Some(question.clone()));
     }
 
-    /// What it was asked last.
+    /// What was wanted of it last.
     pub(super) fn last_question(&self) -> Option<Question> {
         self.last.lock().clone()
+    }
+
+    /// True when a rule's alert is to be told now.
+    pub(super) fn may_alert(&self, now: Instant) -> bool {
+        let mut alerted = self.alerted.lock();
+        let due = alerted.is_none_or(|last| now.saturating_duration_since(last) >= ALERT_PAUSE);
+        if due {
+            *alerted = Some(now);
+        }
+        due
     }
 
     /// Takes over the watch; false when somebody has it.

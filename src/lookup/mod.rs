@@ -1,12 +1,13 @@
 //! The pipeline: one dip from question to answer. Read this page first.
 //!
 //! ```text
-//! hit     the local cache knows it and it is fresh: answer, wait for nothing
+//! hit     the local cache knows it and it is fresh: answer, wait for nothing. Tables answer here, always
 //! miss    no policy for this key?             not_applicable
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
 //!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
-//! flight  ask the upstreams (`race`), keep the answer, land: even when every caller has left
+//! flight  ask the upstreams (`race`), put their answers together (`gather`), ask what depends on them (`follow`),
+//!         keep the answer, land: even when every caller has left
 //! second rank   the stale record, else the policy's fallback record, else an empty answer that says why
 //! ```
 //!
@@ -16,20 +17,27 @@
 
 mod attempt;
 pub mod flight;
+mod follow;
+mod gather;
 mod member;
 mod probe;
 mod race;
 mod registry;
+mod tables;
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::{Events, Summary, SummaryKind};
-use crate::health::Verdict;
+use crate::health::{Allowance, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
@@ -49,17 +57,32 @@ pub struct Lookup {
     pub members: Vec<Member>,
     /// The flag.
     pub verdict: Verdict,
+    /// True when all upstreams are tables, which answer at once: no cache, no flight.
+    tables_only: bool,
     flights: Arc<Flights>,
+    /// The extra requests that hedging may make.
+    allowance: Mutex<Allowance>,
+    /// The purse, where dips cost something.
+    spend: Option<Spend>,
+    /// All lookups, for dependent steps.
+    peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
     meters: Meters,
     /// Answers of the second rank since they were last told.
     pub summary: Arc<Summary>,
     events: Arc<Events>,
+    /// Held by who looks at the upstreams to turn the flag.
+    turning: Mutex<()>,
+    /// True once another policy runs under this name.
+    retired: AtomicBool,
 }
 
 impl Lookup {
     /// The fresh answer from the local cache, if there is one. Waits for nothing.
     #[inline]
     pub fn hit(self: &Arc<Self>, question: &Question) -> Option<Answer> {
+        if self.tables_only {
+            return tables::answer(self, question);
+        }
         let tick = tick();
         let entry = self.local.get(&question.id, tick)?;
         if entry.freshness(tick) != Freshness::Fresh {
@@ -73,10 +96,23 @@ impl Lookup {
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
+        if self.policy.chain.then.is_empty() {
+            return self.fetch(question, deadline).await;
+        }
+        let answer = self.fetch(question.clone(), deadline).await;
+        self.followed(&question, answer, deadline).await
+    }
+
+    async fn fetch(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
+        if self.tables_only {
+            return self.second_rank(&question, tables::no_answer());
+        }
         if let Err(refused) = self.anybody_to_ask() {
+            // The next probe asks this: the question that was asked last may be one that always fails.
+            self.members.iter().for_each(|member| member.wanted(&question));
             return self.second_rank(&question, refused);
         }
         if self.stale_comes_first(&question) {
@@ -178,7 +214,19 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(async move { pilot.land(race::race(&lookup, question).await) });
+        tokio::spawn(race::race(lookup, question, pilot));
+    }
+
+    /// Forgets every entry. A dip that is under way asked before this, so its answer is not kept either.
+    pub fn flush(&self) {
+        self.flights.disown_all();
+        self.local.clear();
+    }
+
+    /// As [`Lookup::flush`], for this question alone. True if there was an entry.
+    pub fn forget(&self, question: &Question) -> bool {
+        self.flights.disown(&question.id);
+        self.local.forget(&question.id)
     }
 
     /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
@@ -193,6 +241,9 @@ impl Lookup {
 
     /// Whether any upstream may be asked now; if not, the empty answer that says why and when again.
     fn anybody_to_ask(&self) -> Result<(), Answer> {
+        if self.policy.chain.emergency {
+            return Ok(());
+        }
         let now = now();
         let mut why: Option<Answer> = None;
         for member in &self.members {
@@ -207,16 +258,28 @@ impl Lookup {
         why.map_or(Ok(()), Err)
     }
 
-    /// Keeps an upstream's answer and makes the callers' answer of it.
-    fn keep(&self, question: &Question, given: member::Given) -> Answer {
+    /// The lookup of this name.
+    fn peer(&self, name: &str) -> Option<Arc<Self>> {
+        self.peers.upgrade()?.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
+    }
+
+    /// Keeps an upstream's answer, unless it is disowned, and makes the callers' answer of it.
+    fn keep(&self, question: &Question, given: member::Given, is_disowned: impl Fn() -> bool) -> Answer {
         let tick = tick();
-        let entry =
-            Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let seal =
+            || Entry::seal(&self.policy.cache, given.outcome, given.record.clone(), given.ttl, fastrand::f64(), tick);
+        let entry = given.keep.then(seal).flatten();
         let source = Source::Upstream(given.from);
         match entry {
             Some(entry) => {
                 let answer = entry.answer(source, tick);
-                self.local.put(question.id.clone(), entry);
+                if !is_disowned() {
+                    self.local.put(question.id.clone(), entry);
+                    // A flush between look and put has not seen this entry.
+                    if is_disowned() {
+                        self.local.forget(&question.id);
+                    }
+                }
                 answer
             }
             None => Answer { record: given.record, ..Answer::empty(given.outcome, source) },

@@ -34,17 +34,35 @@ impl Drop for Watch {
 }
 
 async fn keep_watch(lookup: Weak<Lookup>, index: usize) {
-    let _watch = Watch(Weak::clone(&lookup), index);
-    // A reload that retires the lookup ends the watch: the reference is weak.
-    while let Some(due) = next_probe(&lookup, index) {
-        tokio::time::sleep_until(due).await;
-        let Some(lookup) = lookup.upgrade() else { return };
-        probe(&lookup, index).await;
+    loop {
+        let watch = Watch(Weak::clone(&lookup), index);
+        while let Some(due) = next_probe(&lookup, index) {
+            tokio::time::sleep_until(due).await;
+            let Some(lookup) = lookup.upgrade() else { return };
+            // In a task of its own: a panic costs one probe, and not the watch, without which nobody would ask again.
+            if tokio::spawn(async move { probe(&lookup, index).await }).await.is_err() {
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+        drop(watch);
+        if !is_taken_again(&lookup, index) {
+            return;
+        }
     }
 }
 
+/// Between our last look at the breaker and the end of our watch it may have opened again, and whoever
+/// opened it found it watched. Then the watch is ours once more.
+fn is_taken_again(lookup: &Weak<Lookup>, index: usize) -> bool {
+    next_probe(lookup, index).is_some() && lookup.upgrade().is_some_and(|lookup| lookup.members[index].take_watch())
+}
+
+/// When the next probe is due; `None` when none is needed, or the lookup runs no more.
 fn next_probe(lookup: &Weak<Lookup>, index: usize) -> Option<Instant> {
     let lookup = lookup.upgrade()?;
+    if lookup.is_retired() {
+        return None;
+    }
     match lookup.members[index].health.breaker(now()).0 {
         State::Closed => None,
         State::Open { until } => Some(until),
@@ -65,20 +83,72 @@ async fn probe(lookup: &Arc<Lookup>, index: usize) {
     let cut = Deadline::after(lookup.call_budget());
     match attempt(Arc::clone(lookup), index, Arc::new(question.clone()), pass, Times { overdue: cut, cut }).await {
         Ok(given) => {
-            lookup.keep(&question, given);
+            lookup.keep(&question, given, || false);
         }
         Err(_) if matches!(member.health.breaker(now()).0, State::HalfOpen) => tokio::time::sleep(BREATH).await,
         Err(_) => {}
     }
 }
 
-/// Looks at the flag again when a hold ends, since nothing else may happen at that moment.
-pub(super) fn wake_after_hold(lookup: &Arc<Lookup>, until: Instant) {
+/// Looks at the flag again when an upstream's hold ends, since nothing else may happen at that moment.
+pub(super) fn wake_after_hold(lookup: &Arc<Lookup>, index: usize) {
     let lookup = Arc::downgrade(lookup);
     tokio::spawn(async move {
-        tokio::time::sleep_until(until).await;
+        // A hold may grow while it lasts.
+        while let Some(until) = held_until(&lookup, index) {
+            tokio::time::sleep_until(until).await;
+        }
         if let Some(lookup) = lookup.upgrade() {
             lookup.reassess();
         }
     });
+}
+
+fn held_until(lookup: &Weak<Lookup>, index: usize) -> Option<Instant> {
+    lookup.upgrade()?.members[index].health.hold(now()).map(|hold| hold.until)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::lookup::Lookups;
+    use crate::policy::check::parse;
+
+    const POLICY: &str = "kind = \"lrn\"\n[input]\nkey = { type = \"tn\", country = \"US\" }\n\
+        [breaker]\nconsecutive = 1\n[[upstream]]\nname = \"a\"\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n\
+        [upstream.fields]\nlrn = \"body.lrn\"\n";
+
+    /// A lookup with one upstream that is never asked.
+    fn lookup() -> (Lookups, Arc<Lookup>) {
+        let lookups = Lookups::default();
+        lookups.install(vec![parse("lrn", Path::new("lrn.toml"), POLICY).unwrap()], &Arc::default()).unwrap();
+        let lookup = lookups.find("lrn").unwrap();
+        (lookups, lookup)
+    }
+
+    #[tokio::test]
+    async fn a_breaker_that_opens_while_its_watch_ends_is_watched_again() {
+        let (_lookups, lookup) = lookup();
+        assert!(lookup.members[0].take_watch());
+        let watch = Watch(Arc::downgrade(&lookup), 0);
+        // The watch has seen it closed; now it opens, and its watcher is not yet gone.
+        let opened = lookup.members[0].health.pass(now()).unwrap().end(now(), Some(true)).unwrap();
+        note_change(&lookup, 0, opened);
+        drop(watch);
+        assert!(is_taken_again(&Arc::downgrade(&lookup), 0), "or nobody would ever ask this upstream again");
+        assert!(!is_taken_again(&Arc::downgrade(&lookup), 0), "one watch at a time");
+    }
+
+    #[tokio::test]
+    async fn a_retired_lookup_is_watched_no_more() {
+        let (lookups, lookup) = lookup();
+        let opened = lookup.members[0].health.pass(now()).unwrap().end(now(), Some(true)).unwrap();
+        assert!(next_probe(&Arc::downgrade(&lookup), 0).is_some());
+        lookups.install(Vec::new(), &Arc::default()).unwrap();
+        assert!(next_probe(&Arc::downgrade(&lookup), 0).is_none());
+        note_change(&lookup, 0, opened);
+        assert!(lookup.events.recent().iter().all(|told| told.upstream.is_none()), "and it tells nothing more");
+    }
 }

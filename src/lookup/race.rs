@@ -1,80 +1,192 @@
-//! Several upstreams inside one shared deadline: the first good answer wins.
+//! Several upstreams inside one shared deadline, and the one answer that becomes of it.
 //!
 //! With `failover` each gets an equal share of the callers' budget before the next one is asked as
-//! well; with `hedge` the next one is asked after a fixed head start. Either way one that fails
-//! hands over at once, and one that is behind is not cut off: it may still win, and it must bring
-//! its end home to its breaker, which would otherwise never learn of a vendor that always loses.
+//! well; with `hedge` the next one is asked after a head start, as long as the allowance for extra
+//! requests lasts. Either way one that fails hands over at once, and one that is behind is not cut off: it may
+//! still win, and it must bring its end home to its breaker, which would otherwise never learn of a
+//! vendor that always loses.
+//!
+//! The flight lands as soon as the answer cannot become better, and shortly before the callers' time is over
+//! if there is anything to land with. What is missing by then is still waited for, and kept.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::answer::{Answer, Outcome, Source};
-use crate::deadline::{Deadline, now};
+use crate::deadline::{Deadline, Instant, now};
 use crate::health::Refused;
 use crate::lookup::Lookup;
-use crate::lookup::attempt::{Times, attempt};
+use crate::lookup::attempt::{Ended, Times, attempt};
+use crate::lookup::flight::Pilot;
+use crate::lookup::follow;
+use crate::lookup::gather::Gathering;
+use crate::lookup::member::Given;
 use crate::policy::{Order, Question};
 
-/// Asks the upstreams in their order until one answers or all have had their turn; keeps the answer.
-pub(super) async fn race(lookup: &Arc<Lookup>, question: Question) -> Answer {
+/// The share of the budget that is kept back, so that what is there reaches the callers in time.
+const KEPT_BACK: u32 = 20;
+
+/// Asks the upstreams in their order, lands the flight with what they say, and keeps it.
+pub(super) async fn race(lookup: Arc<Lookup>, question: Question, pilot: Pilot) {
     let budget = lookup.policy.budget;
     let began = now();
     let (call, cut) = (Deadline::at(began + budget.call), Deadline::at(began + budget.background));
     let question = Arc::new(question);
-    let head_start = head_start(lookup);
-    let mut turns = 0..lookup.members.len();
-    let mut running = FuturesUnordered::new();
-    let mut failed = Failed::default();
-    let mut next_turn = began;
-    loop {
-        while running.is_empty() || now() >= next_turn {
-            let Some(index) = turns.next() else { break };
-            match lookup.members[index].health.pass(now()) {
-                Ok(pass) => {
-                    next_turn = now() + head_start;
-                    let last = turns.is_empty() || budget.order != Order::Failover;
-                    let overdue = if last { call } else { Deadline::at(next_turn).earlier(call) };
-                    let times = Times { overdue, cut };
-                    running.push(attempt(Arc::clone(lookup), index, Arc::clone(&question), pass, times));
-                }
-                Err(refused) => failed.refused(refused),
-            }
-        }
-        let ended = tokio::select! {
-            ended = running.next() => ended,
-            () = tokio::time::sleep_until(next_turn), if !turns.is_empty() => continue,
-        };
-        match ended {
-            Some(Ok(given)) => {
-                let answer = lookup.keep(&question, given);
-                if !running.is_empty() {
-                    // The losers' ends are samples too. Each is cut off by its own deadline.
-                    tokio::spawn(async move { while running.next().await.is_some() {} });
-                }
-                return answer;
-            }
-            Some(Err(outcome)) => {
-                failed.ended(outcome);
-                next_turn = now();
-            }
-            None if turns.is_empty() => return failed.answer(),
-            None => {}
+    let landing = Deadline::at(began + budget.call - budget.call / KEPT_BACK);
+    let mut race = Race::new(&lookup, &question, call, cut, began);
+
+    race.run(Some(landing)).await;
+    let Some(given) = race.gathering.result() else { return pilot.land(race.failed.answer()) };
+    let (given, whole) = followed(&lookup, &question, given, landing).await;
+    let disowned = pilot.disowned();
+    let answer = lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
+    pilot.land(answer);
+
+    if !race.gathering.is_done() || !whole {
+        race.run(None).await;
+        if let Some(given) = race.gathering.result() {
+            let (given, _) = followed(&lookup, &question, given, cut).await;
+            lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
         }
     }
+    // The losers' ends are samples too. Each is cut off by its own deadline.
+    while race.running.next().await.is_some() {}
 }
 
-/// How long an upstream is alone before the next one is asked as well.
-fn head_start(lookup: &Lookup) -> Duration {
-    match lookup.policy.budget.order {
-        Order::Hedge { after } => after,
-        Order::Failover => {
-            let now = now();
-            let usable = lookup.members.iter().filter(|member| member.health.may_ask(now).is_ok()).count();
-            lookup.policy.budget.call / u32::try_from(usable.max(1)).unwrap_or(u32::MAX)
+/// The answer with its dependent steps, and whether none of them is missing.
+async fn followed(lookup: &Lookup, question: &Question, given: Given, deadline: Deadline) -> (Given, bool) {
+    if !given.outcome.has_record() || lookup.policy.chain.then.is_empty() {
+        return (given, true);
+    }
+    let Some(record) = given.record.clone() else { return (given, true) };
+    let (record, whole) = follow::complete(lookup, question, record, deadline).await;
+    let outcome = if whole { given.outcome } else { Outcome::Partial };
+    (Given { outcome, record: Some(record), ..given }, whole)
+}
+
+/// One dip's upstreams, on their way.
+struct Race<'a> {
+    lookup: &'a Arc<Lookup>,
+    question: &'a Arc<Question>,
+    call: Deadline,
+    cut: Deadline,
+    turns: std::ops::Range<usize>,
+    next_turn: Instant,
+    /// Set while `next_turn` is a hedge's: when the next one is asked if no extra request is allowed.
+    without_hedge: Option<Instant>,
+    running: FuturesUnordered<BoxFuture<'static, (usize, Ended)>>,
+    gathering: Gathering<'a>,
+    failed: Failed,
+}
+
+impl<'a> Race<'a> {
+    fn new(
+        lookup: &'a Arc<Lookup>,
+        question: &'a Arc<Question>,
+        call: Deadline,
+        cut: Deadline,
+        began: Instant,
+    ) -> Self {
+        lookup.allowance.lock().dip();
+        Self {
+            lookup,
+            question,
+            call,
+            cut,
+            turns: 0..lookup.members.len(),
+            next_turn: began,
+            without_hedge: None,
+            running: FuturesUnordered::new(),
+            gathering: Gathering::new(&lookup.policy),
+            failed: Failed::default(),
         }
+    }
+
+    /// Goes on until the answer cannot become better, all have had their turn, or, with something to answer, `until`.
+    async fn run(&mut self, until: Option<Deadline>) {
+        while !self.gathering.is_done() {
+            self.start_due();
+            let landing = until.filter(|_| self.gathering.has_any()).map(Deadline::moment);
+            let waits = !self.turns.is_empty();
+            let ended = tokio::select! {
+                ended = self.running.next() => ended,
+                () = tokio::time::sleep_until(self.next_turn), if waits => continue,
+                () = tokio::time::sleep_until(landing.unwrap_or(self.next_turn)), if landing.is_some() => return,
+            };
+            match ended {
+                Some((index, Ok(given))) => {
+                    self.gathering.given(index, given);
+                    self.hand_over();
+                }
+                Some((index, Err(fell))) => {
+                    self.failed.ended(fell.outcome);
+                    self.gathering.failed(index, fell.next);
+                    self.hand_over();
+                }
+                None if self.turns.is_empty() => return,
+                None => {}
+            }
+        }
+    }
+
+    /// The next one's turn is now, and that is no hedge.
+    fn hand_over(&mut self) {
+        (self.next_turn, self.without_hedge) = (now(), None);
+    }
+
+    /// Asks whoever's turn it is.
+    fn start_due(&mut self) {
+        while self.running.is_empty() || now() >= self.next_turn {
+            if let Some(later) =
+                self.without_hedge.take().filter(|_| !self.running.is_empty() && !self.turns.is_empty())
+                && !self.lookup.allowance.lock().take()
+            {
+                self.next_turn = later;
+                continue;
+            }
+            let Some(index) = self.turns.next() else { return };
+            if !self.gathering.wants(index) {
+                continue;
+            }
+            let emergency = self.lookup.policy.chain.emergency;
+            match self.lookup.members[index].health.pass_or(now(), emergency) {
+                Ok(pass) => {
+                    let share = now() + self.share();
+                    let hedge = self.hedge_after(index).map(|after| now() + after);
+                    self.next_turn = hedge.unwrap_or(share);
+                    self.without_hedge = hedge.map(|_| share);
+                    let last = self.turns.is_empty() || hedge.is_some();
+                    let overdue = if last { self.call } else { Deadline::at(share).earlier(self.call) };
+                    let times = Times { overdue, cut: self.cut };
+                    let (lookup, question) = (Arc::clone(self.lookup), Arc::clone(self.question));
+                    let attempt = async move { (index, attempt(lookup, index, question, pass, times).await) };
+                    self.running.push(attempt.boxed());
+                }
+                Err(refused) => {
+                    self.failed.refused(refused);
+                    self.gathering.failed(index, None);
+                }
+            }
+        }
+    }
+
+    /// How long after this upstream the next one is asked as well, where dips are hedged.
+    fn hedge_after(&self, index: usize) -> Option<Duration> {
+        let Order::Hedge { after } = self.lookup.policy.budget.order else { return None };
+        let measured = self.lookup.policy.chain.hedge.p95.then(|| self.lookup.members[index].p95()).flatten();
+        let longest = self.lookup.policy.budget.call * 4 / 5;
+        Some(measured.map_or(after, |p95| p95.min(longest)))
+    }
+
+    /// An upstream's equal part of the callers' budget.
+    fn share(&self) -> Duration {
+        let now = now();
+        let usable = self.lookup.members.iter().filter(|member| member.health.may_ask(now).is_ok()).count();
+        self.lookup.policy.budget.call / u32::try_from(usable.max(1)).unwrap_or(u32::MAX)
     }
 }
 
@@ -97,7 +209,7 @@ impl Failed {
         self.outcome = Some(outcome);
     }
 
-    fn answer(self) -> Answer {
+    fn answer(&self) -> Answer {
         let empty = Answer::empty(self.outcome.unwrap_or(Outcome::Open), Source::Nobody);
         Answer { retry_after: self.retry_after, ..empty }
     }

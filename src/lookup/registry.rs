@@ -1,23 +1,29 @@
 //! All lookups of the process, swapped whole on reload.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
+use crate::config::Bundle;
+use crate::deadline::{now, wall_clock};
 use crate::events::Events;
-use crate::health::Verdict;
-use crate::lookup::flight::Flights;
-use crate::lookup::{Lookup, Member};
-use crate::policy::Policy;
+use crate::health::{Allowance, Override, Spend, Verdict};
+use crate::lookup::flight::{Flights, Room};
+use crate::lookup::{Lookup, Member, tables};
+use crate::policy::{CacheRules, Policy};
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
 
 /// All lookups, by name.
 #[derive(Debug, Default)]
 pub struct Lookups {
-    current: ArcSwap<Vec<Arc<Lookup>>>,
+    current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
+    bundles: ArcSwap<Vec<Arc<Bundle>>>,
+    room: Arc<Room>,
 }
 
 /// An upstream that could not be built.
@@ -45,6 +51,21 @@ impl Lookups {
         self.current.load_full()
     }
 
+    /// The bundle of this name.
+    pub fn bundle(&self, name: &str) -> Option<Arc<Bundle>> {
+        self.bundles.load().iter().find(|bundle| bundle.name == name).cloned()
+    }
+
+    /// Answers these bundles from now on.
+    pub fn set_bundles(&self, bundles: Vec<Arc<Bundle>>) {
+        self.bundles.store(Arc::new(bundles));
+    }
+
+    /// So many dips may be under way at once over all lookups; one more is shed.
+    pub fn limit(&self, max_dips: usize) {
+        self.room.set(max_dips);
+    }
+
     /// Counts a request for a lookup that does not exist. The name that was asked for is no label: it is the caller's.
     pub fn unknown(&self, front: FrontName) {
         let outcome = Outcome::UnknownLookup.as_str();
@@ -67,19 +88,52 @@ impl Lookups {
             let old = before.iter().find(|lookup| lookup.policy.name == policy.name);
             after.push(match old {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
-                _ => Arc::new(Lookup::build(policy, old, Arc::clone(events))?),
+                _ => {
+                    let (room, peers) = (Arc::clone(&self.room), Arc::downgrade(&self.current));
+                    Arc::new(Lookup::build(policy, old, Arc::clone(events), room, peers)?)
+                }
             });
         }
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
-        self.current.store(Arc::new(after));
+        let after = Arc::new(after);
+        self.current.store(Arc::clone(&after));
+        succeed(&before, &after);
+        after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))).for_each(tables::keep);
         Ok(())
     }
 }
 
+/// Old lookups fall silent, and new ones show where they stand. An outage that was told is told to be over, or
+/// whoever watches the events would wait for that for ever.
+fn succeed(before: &[Arc<Lookup>], after: &[Arc<Lookup>]) {
+    for old in before.iter().filter(|old| !after.iter().any(|new| Arc::ptr_eq(old, new))) {
+        old.retire();
+        match after.iter().find(|new| new.policy.name == old.policy.name) {
+            Some(new) if !old.is_up() && new.is_up() => new.flag_turned("a changed policy runs"),
+            None if !old.is_up() => {
+                old.verdict.lay(Override::Up);
+                old.flag_turned("its policy is gone");
+            }
+            _ => {}
+        }
+    }
+    for new in after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))) {
+        new.meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
+        new.meters.health.set(f64::from(u8::from(new.is_up())));
+    }
+}
+
 impl Lookup {
-    fn build(policy: Policy, old: Option<&Arc<Self>>, events: Arc<Events>) -> Result<Self, CannotBuild> {
+    fn build(
+        policy: Policy,
+        old: Option<&Arc<Self>>,
+        events: Arc<Events>,
+        room: Arc<Room>,
+        peers: Weak<ArcSwap<Vec<Arc<Self>>>>,
+    ) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
-            Member::build(upstream, policy.breaker).map_err(|why| CannotBuild {
+            let before = old.and_then(|old| old.members.iter().find(|member| member.name == upstream.name));
+            Member::build(upstream, policy.breaker, before).map_err(|why| CannotBuild {
                 lookup: policy.name.to_string(),
                 upstream: upstream.name.to_string(),
                 why,
@@ -88,22 +142,53 @@ impl Lookup {
         let members = members.collect::<Result<Vec<_>, _>>()?;
         let names: Vec<_> = members.iter().map(|member| Arc::clone(&member.name)).collect();
         let (entries, bytes) = (policy.cache.max_entries, policy.cache.max_bytes);
-        let same_answers = |old: &&Arc<Self>| {
-            let rules = &old.policy.cache;
-            old.policy.shape == policy.shape && (rules.max_entries, rules.max_bytes) == (entries, bytes)
-        };
         let local = old
-            .filter(same_answers)
+            .filter(|old| old.policy.shape == policy.shape && may_keep(&old.policy.cache, &policy.cache))
             .map_or_else(|| Arc::new(LocalCache::new(entries, bytes)), |old| Arc::clone(&old.local));
         let meters = Meters::new(&policy.name, &names);
-        meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
         let summary = old.map(|old| Arc::clone(&old.summary)).unwrap_or_default();
         let verdict = Verdict::default();
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
         }
-        meters.health.set(f64::from(u8::from(verdict.is_up())));
-        Ok(Self { policy: Arc::new(policy), local, members, verdict, flights: Flights::new(), meters, summary, events })
+        let before = old.and_then(|old| old.spend.as_ref());
+        let spend = policy.chain.cost.clone().map(|cost| Spend::new(cost, before));
+        // What was spent before a reload is spent still.
+        if let Some(span) = spend.as_ref().and_then(|spend| spend.closed_for(wall_clock())) {
+            for member in &members {
+                member.health.hold_for(now(), Outcome::QuotaExhausted, span);
+            }
+        }
+        members.iter().for_each(|member| member.upstream.prepare());
+        let allowance = Mutex::new(Allowance::new(policy.chain.hedge.max));
+        let tables_only = members.iter().all(|member| member.upstream.table().is_some());
+        // Nothing has broken yet: the flag is set without an event. A table's first load turns it.
+        verdict.note(members.iter().any(|member| member.is_usable(now())));
+        Ok(Self {
+            policy: Arc::new(policy),
+            local,
+            members,
+            verdict,
+            tables_only,
+            flights: Flights::new(room),
+            meters,
+            summary,
+            events,
+            allowance,
+            spend,
+            peers,
+            turning: Mutex::default(),
+            retired: AtomicBool::new(false),
+        })
     }
+}
+
+/// True when entries that were made under the old rules may go on under the new ones. Each carries how long it may be
+/// served, so one that was made when stale records were allowed for longer would break a stricter contract.
+fn may_keep(old: &CacheRules, new: &CacheRules) -> bool {
+    (old.max_entries, old.max_bytes) == (new.max_entries, new.max_bytes)
+        && old.stale <= new.stale
+        && old.revalidate <= new.revalidate
+        && old.ceiling <= new.ceiling
 }

@@ -8,6 +8,8 @@
 //! [`Policy::applies`] says whether it is asked at all; an upstream renders its templates over the
 //! question and brings back a [`Reading`]; [`UpstreamPolicy::judge`] makes a [`Judgement`] of it.
 
+pub mod ambient;
+pub mod chain;
 pub mod check;
 pub mod decode;
 pub mod expr;
@@ -17,8 +19,12 @@ pub mod filters;
 pub mod input;
 pub mod judge;
 pub mod kind;
+pub mod maps;
 pub mod number;
+pub mod request;
 pub mod secret;
+pub mod service;
+pub mod vault;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,15 +32,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::Outcome;
+pub use service::Service;
 
-pub use decode::{Format, Reading};
+pub use ambient::{Ambient, Vars};
+pub use chain::{Also, Chain, Cost, Then};
+pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
 pub use input::{BadInput, Declared, InputType, Inputs, Question};
 pub use judge::{Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
+pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
 pub use secret::Secret;
+pub use vault::Vault;
 
 /// One lookup, checked and compiled.
 #[derive(Debug)]
@@ -63,6 +74,8 @@ pub struct Policy {
     pub field_order: Vec<String>,
     /// Who can answer, in order of preference. Never empty.
     pub upstreams: Vec<UpstreamPolicy>,
+    /// How several answers make one, and what they cost.
+    pub chain: Chain,
     /// Equal for two policies whose answers may share a cache: kind, inputs, requests, rules and fields.
     pub shape: u64,
     /// Equal for two policies that are the same in everything, secrets' values included.
@@ -185,15 +198,28 @@ pub struct UpstreamPolicy {
     /// Our own token bucket.
     pub rate: Option<Rate>,
     /// How its body decodes.
-    pub format: Format,
+    pub decoding: Decoding,
     /// In order, the first match decides; a sane tail for the transport is built in behind them.
     pub rules: Vec<Rule>,
     /// What is kept of the answer, in order.
     pub fields: Vec<(String, Expr)>,
     /// The fields without which a record is `partial`... none, unless the policy names them.
     pub required: Vec<String>,
-    /// How long a hold lasts that the vendor set no time for.
+    /// What its answers tell other lookups.
+    pub also: Vec<Also>,
+    /// How long a hold lasts that the vendor set no time for; it doubles while the vendor goes on asking for it.
     pub hold: Duration,
+    /// The life that an answer may bring along.
+    pub ttl: TtlRules,
+}
+
+/// The life that an answer may bring along, within `[cache]`'s `min_ttl` and `max_ttl`.
+#[derive(Debug, Default)]
+pub struct TtlRules {
+    /// Gives seconds, a moment, or `NO-CACHE` or `NO-EXPIRATION` (RFC 5222).
+    pub from: Option<Expr>,
+    /// Whether `Cache-Control` and `Expires` are obeyed.
+    pub cache_control: bool,
 }
 
 /// Requests a second that we allow ourselves.
@@ -207,6 +233,7 @@ pub struct Rate {
 
 /// How an upstream is spoken to.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one an upstream, made once and never moved on a dip's way")]
 pub enum TransportPolicy {
     /// A REST vendor.
     Http(HttpPolicy),
@@ -214,6 +241,8 @@ pub enum TransportPolicy {
     Dns(DnsPolicy),
     /// A database.
     Sql(SqlPolicy),
+    /// A whole result or file, held in memory.
+    Table(TablePolicy),
 }
 
 /// A request to a REST vendor.
@@ -221,14 +250,26 @@ pub enum TransportPolicy {
 pub struct HttpPolicy {
     /// `GET`, `POST` or `PUT`.
     pub method: HttpMethod,
-    /// The URL; each value is escaped for its place in path or query.
+    /// Base URLs in order of preference, without a slash at the end; empty where `url` is whole.
+    pub bases: Vec<String>,
+    /// The URL, or what stands behind a base; each value is escaped for its place in path or query.
     pub url: Template,
+    /// Parameters behind those that the URL has.
+    pub query: Vec<Pair>,
     /// Header names and their values.
     pub headers: Vec<(String, Template)>,
     /// The body, if the method has one.
     pub body: Option<Body>,
+    /// A form, which is a body too.
+    pub form: Option<Vec<Pair>>,
     /// How we show who we are.
     pub auth: Auth,
+    /// Other credentials than those, where an input says so.
+    pub chosen: Option<Chosen>,
+    /// The secrets that templates put into requests.
+    pub secrets: Vec<Secret>,
+    /// How connections are made, and what may be done twice.
+    pub wire: Wire,
     /// The largest body read, decompressed, in bytes.
     pub max_body: usize,
     /// Certificates that are trusted beside the system's.
@@ -283,6 +324,8 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// Several headers of the vendor's own.
+    Headers(Vec<(String, Secret)>),
     /// A query parameter.
     Query {
         /// The parameter's name.
@@ -290,13 +333,17 @@ pub enum Auth {
         /// Its value.
         value: Secret,
     },
+    /// A token that is fetched with credentials of ours.
+    OAuth2(OAuth2),
+    /// A signature over the request.
+    Hmac(Box<Hmac>),
 }
 
 /// A question to a name server.
 #[derive(Debug)]
 pub struct DnsPolicy {
     /// Which type is asked for.
-    pub record: DnsRecord,
+    pub record: RecordChoice,
     /// The name that is asked for.
     pub name: Template,
     /// Whom to ask, in order. Never empty.
@@ -307,6 +354,27 @@ pub struct DnsPolicy {
     pub edns: bool,
     /// Whether the query sets RD.
     pub recursion: bool,
+    /// Whether the name's letters come in mixed case, which the answer must repeat: a guess more for a forger.
+    pub mixed_case: bool,
+    /// ENUM: the services that are wanted; empty for any.
+    pub services: Vec<Service>,
+    /// ENUM: how often a record may lead to another name.
+    pub hops: u32,
+}
+
+/// Which type of record is asked for.
+#[derive(Debug)]
+pub enum RecordChoice {
+    /// Always this one.
+    One(DnsRecord),
+    /// The one that a template over the question names.
+    Asked(Template),
+}
+
+impl From<DnsRecord> for RecordChoice {
+    fn from(record: DnsRecord) -> Self {
+        Self::One(record)
+    }
 }
 
 /// Record types a policy may ask for.
@@ -339,4 +407,76 @@ pub struct SqlPolicy {
     pub pool: u32,
     /// The most rows read.
     pub max_rows: usize,
+}
+
+/// A whole result or file, held in memory and asked there.
+#[derive(Debug)]
+pub struct TablePolicy {
+    /// Where its rows are.
+    pub source: TableSource,
+    /// Which row a key means.
+    pub matching: TableMatch,
+    /// The columns of a row's key: several are joined with `-`; a range has its first and its last number.
+    pub key_columns: Vec<String>,
+    /// The keys that a question is looked up by, in order, the first that is there counts; empty: the question's own.
+    pub keys: Vec<Template>,
+    /// How often it is loaded again; `None`: when its file changes.
+    pub every: Option<Duration>,
+    /// How long one load may take.
+    pub load_timeout: Duration,
+    /// A load whose number of rows differs from the one before by more than this share of it is refused; 1 allows all.
+    pub max_change: f64,
+    /// A load of fewer rows is refused.
+    pub min_rows: usize,
+    /// A load of more rows is refused.
+    pub max_rows: usize,
+    /// Equal for two policies whose tables come from the same place and are asked in the same way.
+    pub origin: u64,
+    /// Equal for two policies whose tables hold the same.
+    pub content: u64,
+}
+
+/// Where a table's rows are.
+#[derive(Debug)]
+pub enum TableSource {
+    /// All rows of a statement without parameters.
+    Sql {
+        /// As [`SqlPolicy::database`].
+        database: Secret,
+        /// One read-only statement.
+        query: String,
+    },
+    /// A file of delimited lines; one whose name ends in `.gz` is unpacked.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What stands between two columns.
+        separator: u8,
+        /// Whether the first line names the columns.
+        header: bool,
+        /// The columns' names, where the file does not tell them or others are wanted; else empty.
+        columns: Vec<String>,
+    },
+}
+
+/// Which row of a table a key means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableMatch {
+    /// The one with this key.
+    Exact,
+    /// The one with the longest key that the digits begin with.
+    LongestPrefix,
+    /// The narrowest one whose two keys the digits lie between.
+    Range,
+}
+
+impl TableMatch {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::LongestPrefix => "longest_prefix",
+            Self::Range => "range",
+        }
+    }
 }

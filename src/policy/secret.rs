@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The longest secret that is read, in bytes: a key with its certificate chain fits in.
@@ -12,16 +14,21 @@ const MAX_SECRET: u64 = 64 * 1024;
 /// What stands in a log where a secret was.
 const HIDDEN: &str = "***";
 
-/// A secret's value, read when the policy was loaded. It prints as `***`.
+/// A secret's value, read when the policy was loaded, and perhaps once more since. It prints as `***`.
 #[derive(Clone)]
 pub struct Secret {
     value: String,
     reference: String,
+    /// What was read later, shared by all clones.
+    newer: Arc<ArcSwapOption<String>>,
 }
 
 /// Why a secret could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
+    /// A replay has no stand-in for it.
+    #[error("the cases file has no stand-in for the secret `{0}`")]
+    NoStandIn(String),
     /// The reference has no known scheme. The text itself is not repeated: it may be a secret.
     #[error("a secret is given by reference: `env:NAME`, `file:PATH` or `cred:NAME`")]
     Literal,
@@ -50,6 +57,20 @@ pub enum SecretError {
     NotText(String),
 }
 
+impl SecretError {
+    /// True when nothing is there yet, and false when what is there is wrong.
+    pub const fn is_absent(&self) -> bool {
+        matches!(
+            self,
+            Self::NotInEnvironment(_)
+                | Self::File { .. }
+                | Self::NoCredentials(_)
+                | Self::Empty(_)
+                | Self::NoStandIn(_)
+        )
+    }
+}
+
 impl Secret {
     /// Reads what `env:NAME`, `file:PATH` or `cred:NAME` (a systemd credential) refers to; a newline at
     /// the end of a file is dropped.
@@ -69,12 +90,39 @@ impl Secret {
         if value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
             return Err(SecretError::NotText(reference.to_owned()));
         }
-        Ok(Self { value, reference: reference.to_owned() })
+        Ok(Self { value, reference: reference.to_owned(), newer: Arc::default() })
+    }
+
+    /// A value for a reference that is not looked up: a replay's.
+    pub fn stand_in(reference: &str, value: &str) -> Self {
+        Self { value: value.to_owned(), reference: reference.to_owned(), newer: Arc::default() }
+    }
+
+    /// What stands for a secret that is not there yet, in a policy that is checked and not served.
+    pub fn absent(reference: &str) -> Self {
+        Self { value: String::new(), reference: reference.to_owned(), newer: Arc::default() }
     }
 
     /// A value that may stand in the open, such as the path of a SQLite file; the caller vouches for that.
     pub fn open(value: &str) -> Self {
-        Self { value: value.to_owned(), reference: value.to_owned() }
+        Self { value: value.to_owned(), reference: value.to_owned(), newer: Arc::default() }
+    }
+
+    /// Reads it anew, for this and all its clones: true when there is another value now. One that does not
+    /// read any more stays as it was. Files are read: not for the way of a dip.
+    pub fn read_anew(&self) -> bool {
+        match Self::read(&self.reference) {
+            Ok(read) if *read.value != *self.current() => {
+                self.newer.store(Some(Arc::new(read.value)));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The value as it was read last, for the wire only.
+    pub fn current(&self) -> Arc<String> {
+        self.newer.load_full().unwrap_or_else(|| Arc::new(self.value.clone()))
     }
 
     /// The reference it was read from, which may be shown.
@@ -82,7 +130,7 @@ impl Secret {
         &self.reference
     }
 
-    /// The value itself, for the wire only.
+    /// The value that was read when the policy was loaded, for the wire only.
     pub fn expose(&self) -> &str {
         &self.value
     }
@@ -158,7 +206,7 @@ mod tests {
     use super::*;
 
     fn secret(value: &str) -> Secret {
-        Secret { value: value.to_owned(), reference: "env:X".to_owned() }
+        Secret { value: value.to_owned(), reference: "env:X".to_owned(), newer: Arc::default() }
     }
 
     #[test]
@@ -187,6 +235,21 @@ mod tests {
         assert!(matches!(Secret::read("file:/no/such/file"), Err(SecretError::File { .. })));
         assert!(matches!(Secret::read("cred:../x"), Err(SecretError::CredentialName(_))));
         assert_eq!(Secret::read("env:PATH").unwrap().expose(), std::env::var("PATH").unwrap());
+    }
+
+    #[test]
+    fn a_secret_that_was_changed_is_read_anew_by_all_its_clones() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "old\n").unwrap();
+        let secret = Secret::read(&format!("file:{}", file.path().display())).unwrap();
+        let clone = secret.clone();
+        assert!(!secret.read_anew());
+        std::fs::write(file.path(), "new\n").unwrap();
+        assert!(secret.read_anew() && !clone.read_anew());
+        assert_eq!((clone.current().as_str(), clone.expose()), ("new", "old"));
+        std::fs::write(file.path(), "").unwrap();
+        assert!(!secret.read_anew());
+        assert_eq!(secret.current().as_str(), "new", "nothing is no secret");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The handles of one lookup, made once when it is built.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
@@ -77,6 +77,9 @@ pub struct Meters {
     pub coalesced: Counter,
     /// Callers whose budget ran out.
     pub deadline_exceeded: Counter,
+    /// Money spent today and this month; made with the first dip that costs something.
+    cost: OnceLock<[Gauge; 2]>,
+    lookup: Arc<str>,
 }
 
 impl Meters {
@@ -91,6 +94,8 @@ impl Meters {
             entries: gauge!("dipcache_cache_entries", "lookup" => name()),
             coalesced: counter!("dipcache_coalesced_total", "lookup" => name()),
             deadline_exceeded: counter!("dipcache_deadline_exceeded_total", "lookup" => name()),
+            cost: OnceLock::new(),
+            lookup: Arc::clone(lookup),
         }
     }
 
@@ -100,6 +105,16 @@ impl Meters {
         let meters = &self.fronts[front as usize];
         meters.requests[answer.outcome as usize].increment(1);
         meters.seconds[self.source_index(&answer.source)].record(took);
+    }
+
+    /// What was spent today and this month (UTC), in the operator's currency.
+    pub fn spent(&self, today: f64, this_month: f64) {
+        let cost = self.cost.get_or_init(|| {
+            ["day", "month"]
+                .map(|period| gauge!("dipcache_cost_spent", "lookup" => self.lookup.to_string(), "period" => period))
+        });
+        cost[0].set(today);
+        cost[1].set(this_month);
     }
 
     /// How long callers waited, whatever the front and the source: one row of buckets.

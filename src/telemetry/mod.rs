@@ -1,12 +1,14 @@
 //! What an operator can see: metrics by `metrics`, our own histograms, and structured logs.
 //!
 //! A handle is made once for each lookup and outcome; a hit adds to handles and never builds a label.
-//! No phone number is ever a label or stands in a log line in full.
+//! No phone number is ever a label, and none stands in a log line in full unless the config wants it.
 
 pub mod histogram;
 pub mod log;
 pub mod meters;
 pub mod recorder;
+mod tables;
 
 pub use histogram::Histogram;
 pub use meters::{FrontName, Meters};
+pub use tables::{TableMeters, table_age};

@@ -17,6 +17,8 @@ pub enum FailureKind {
     TooLarge,
     /// Our own limit: no seat or no pooled connection came free in time. Never blamed on the upstream.
     Busy,
+    /// Our credentials were refused before the question could be asked: there is no token.
+    Auth,
     /// The policy could not make a request of this question, or the database refused the statement's form.
     Policy,
     /// A fault of dipcache itself.
@@ -32,6 +34,7 @@ impl FailureKind {
             Self::Protocol => "protocol",
             Self::TooLarge => "too_large",
             Self::Busy => "busy",
+            Self::Auth => "auth",
             Self::Policy => "policy",
             Self::Bug => "bug",
         }
@@ -62,11 +65,12 @@ impl Failure {
                 Outcome::VendorError
             }
             FailureKind::Busy => Outcome::Overload,
+            FailureKind::Auth => Outcome::AuthError,
         }
     }
 
     /// True when the upstream is to blame: a sample for its breaker.
     pub const fn is_theirs(&self) -> bool {
-        !matches!(self.kind, FailureKind::Busy | FailureKind::Policy | FailureKind::Bug)
+        !matches!(self.kind, FailureKind::Busy | FailureKind::Auth | FailureKind::Policy | FailureKind::Bug)
     }
 }

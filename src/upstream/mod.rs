@@ -1,4 +1,4 @@
-//! One question to one server: HTTP, DNS or SQL behind one `match`.
+//! One question to one server, or to a table in memory: HTTP, DNS, SQL and tables behind one `match`.
 //!
 //! An upstream renders its request over the [`Question`], asks within the [`Deadline`], and gives
 //! back a [`Reading`] or a [`Failure`]. It knows nothing of caches, breakers or other upstreams, and
@@ -9,11 +9,15 @@ pub mod failure;
 pub mod http;
 pub mod redact;
 pub mod sql;
+pub mod table;
 
 pub use failure::{Failure, FailureKind};
 
+use std::sync::Arc;
+
 use crate::deadline::Deadline;
 use crate::policy::{Question, Reading, TransportPolicy, UpstreamPolicy};
+use table::Table;
 
 /// A place that can answer, ready to be asked.
 #[derive(Debug)]
@@ -24,9 +28,22 @@ pub enum Upstream {
     Dns(dns::DnsUpstream),
     /// A database.
     Sql(sql::SqlUpstream),
+    /// A table in memory.
+    Table(Arc<Table>),
 }
 
 impl Upstream {
+    /// As [`Upstream::build`], after another upstream of this name, whose table goes on where it may.
+    ///
+    /// # Errors
+    /// As [`Upstream::build`].
+    pub fn build_after(policy: &UpstreamPolicy, before: Option<&Self>) -> Result<Self, Failure> {
+        match &policy.transport {
+            TransportPolicy::Table(table) => Ok(Self::Table(Table::build(table, before.and_then(Self::table)))),
+            _ => Self::build(policy),
+        }
+    }
+
     /// Makes an upstream of its policy. Opens no connection yet.
     ///
     /// # Errors
@@ -36,6 +53,22 @@ impl Upstream {
             TransportPolicy::Http(http) => http::HttpUpstream::build(policy, http).map(Self::Http),
             TransportPolicy::Dns(dns) => dns::DnsUpstream::build(policy, dns).map(Self::Dns),
             TransportPolicy::Sql(sql) => sql::SqlUpstream::build(policy, sql).map(Self::Sql),
+            TransportPolicy::Table(table) => Ok(Self::Table(Table::build(table, None))),
+        }
+    }
+
+    /// The table, if it is one.
+    pub fn table(&self) -> Option<&Arc<Table>> {
+        match self {
+            Self::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Fetches what dips will need before the first of them comes. Needs a runtime.
+    pub fn prepare(&self) {
+        if let Self::Http(upstream) = self {
+            upstream.prepare();
         }
     }
 
@@ -53,6 +86,7 @@ impl Upstream {
             (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(http, question, deadline).await,
             (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(dns, question, deadline).await,
             (Self::Sql(upstream), TransportPolicy::Sql(sql)) => upstream.ask(sql, question, deadline).await,
+            (Self::Table(upstream), TransportPolicy::Table(table)) => upstream.ask(table, question),
             _ => Err(mismatch()),
         }
     }
@@ -72,6 +106,7 @@ impl Upstream {
             (Self::Sql(upstream), TransportPolicy::Sql(sql)) => {
                 sql::render(sql, question).map(|bound| upstream.describe(&bound))
             }
+            (Self::Table(_), TransportPolicy::Table(table)) => Table::describe(table, question),
             _ => Err(mismatch()),
         }
     }

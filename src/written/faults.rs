@@ -51,6 +51,18 @@ impl Faults {
         self.found.push(fault);
     }
 
+    /// A place, for a fault that only shows when this file is held against others.
+    pub(crate) fn place(&self, span: &Span) -> Fault {
+        let place = self.source.locate(span.start);
+        Fault {
+            file: place.file.to_owned(),
+            line: place.line,
+            column: place.column,
+            what: String::new(),
+            mend: String::new(),
+        }
+    }
+
     /// Something is wrong at a place, and nothing else is worth saying about its line.
     pub(crate) fn only_fault_of_line(&mut self, span: &Span, what: impl Into<String>, mend: impl Into<String>) {
         self.at(span, what, mend);

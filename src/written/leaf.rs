@@ -110,6 +110,31 @@ impl Leaf for String {
     }
 }
 
+/// Text, or a number or a boolean as text: what an environment variable's value may have turned into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plain(pub(crate) String);
+
+impl Leaf for Plain {
+    const EXPECTED: &'static str = "text in quotes, or a number";
+    const EXAMPLE: &'static str = "\"text\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn from_integer(number: i64) -> Result<Self, Wrong> {
+        Ok(Self(number.to_string()))
+    }
+
+    fn from_float(number: f64) -> Result<Self, Wrong> {
+        Ok(Self(number.to_string()))
+    }
+
+    fn from_bool(value: bool) -> Result<Self, Wrong> {
+        Ok(Self(value.to_string()))
+    }
+}
+
 impl Leaf for bool {
     const EXPECTED: &'static str = "true or false, without quotes";
     const EXAMPLE: &'static str = "true";

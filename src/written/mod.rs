@@ -30,8 +30,8 @@ mod quoting;
 mod near;
 
 pub(crate) use faults::{Faults, Span};
-pub(crate) use leaf::{Leaf, Ratio, Written, Wrong};
-pub(crate) use list::Lines;
+pub(crate) use leaf::{Leaf, Plain, Ratio, Written, Wrong};
+pub(crate) use list::{Lines, List};
 pub(crate) use near::nearest;
 pub(crate) use node::Node;
 pub(crate) use overlay::Overlay;

@@ -39,6 +39,10 @@ impl Desk for FakeDesk {
         ["cnam", "lrn", "raw"].map(|name| (Arc::from(name), name != "lrn")).into()
     }
 
+    fn resolver(&self, _: &str, _: usize) -> Option<FakeLine> {
+        None
+    }
+
     fn unknown(&self, front: Front) {
         assert_eq!(front.as_str(), "http");
         self.unknown.fetch_add(1, Ordering::Relaxed);
@@ -55,17 +59,21 @@ impl Line for FakeLine {
             return Ok(Question::of_key(key));
         }
         if !is_number(key) {
-            return Err(BadInput::Key { expected: "a telephone number", number: self.name == "lrn" });
+            return Err(BadInput::Key { expected: "a telephone number".into(), number: self.name == "lrn" });
         }
         let mut ani = None;
         for &(name, value) in inputs {
             match name {
                 "ani" if is_number(value) => ani = Some(value.into()),
-                "ani" => return Err(BadInput::Input { name: name.into(), expected: "a telephone number" }),
+                "ani" => return Err(BadInput::Input { name: name.into(), expected: "a telephone number".into() }),
                 _ => return Err(BadInput::Unknown { name: name.into(), known: "ani".into() }),
             }
         }
         Ok(Question { key: key.into(), inputs: vec![ani], names: vec!["ani".into()], id: key.into() })
+    }
+
+    fn declares(&self, _: &str) -> bool {
+        false
     }
 
     fn text_field(&self) -> &str {
@@ -98,6 +106,12 @@ impl Line for FakeLine {
 
     async fn miss(&self, question: Question, deadline: Deadline) -> Answer {
         missed(&question.key, deadline).await
+    }
+
+    fn warm(&self, _: &Question) {}
+
+    fn forget(&self, _: &Question) -> bool {
+        false
     }
 
     fn is_up(&self) -> bool {

@@ -33,12 +33,20 @@ impl Desk for Ready {
         vec![]
     }
 
+    fn resolver(&self, _: &str, _: usize) -> Option<Prepared> {
+        None
+    }
+
     fn unknown(&self, _: Front) {}
 }
 
 impl Line for Prepared {
     fn question(&self, key: &str, _: &[(&str, &str)]) -> Result<Question, BadInput> {
         Ok(Question::of_key(key))
+    }
+
+    fn declares(&self, _: &str) -> bool {
+        false
     }
 
     fn text_field(&self) -> &str {
@@ -59,6 +67,12 @@ impl Line for Prepared {
 
     async fn miss(&self, _: Question, _: Deadline) -> Answer {
         Answer::empty(Outcome::Timeout, Source::Nobody)
+    }
+
+    fn warm(&self, _: &Question) {}
+
+    fn forget(&self, _: &Question) -> bool {
+        false
     }
 
     fn is_up(&self) -> bool {

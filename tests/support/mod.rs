@@ -1,6 +1,6 @@
 //! What the tests stand on: real servers on loopback, and vendors that misbehave to order.
 //!
-//! [`process`] starts and stops a server that is a program; [`postgres`], [`mariadb`] and [`nsd`] are such
+//! [`process`] starts and stops a server that is a program; [`postgres`], [`mariadb`], [`nsd`] and [`memcached`] are such
 //! servers; [`vendor`] is a REST vendor and [`nameserver`] a name server of our own, with every fault of the
 //! fault matrix as a mode that can be set while it runs. Every server listens on a free port of 127.0.0.1,
 //! keeps its files in a temporary directory, and is gone when its value is dropped.
@@ -10,15 +10,18 @@
 // Each test file uses its own part of these.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod caller;
 pub mod kafka;
 pub mod lookups;
 pub mod mariadb;
+pub mod memcached;
 pub mod memory;
 pub mod nameserver;
 pub mod nsd;
 pub mod policies;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod vendor;
 
 /// How much later than it should a thing may end on a machine that is busy with other tests. What is tested waits

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::A;
+use hickory_proto::rr::rdata::{A, NAPTR};
 use hickory_proto::rr::{Name, RData, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -22,6 +22,10 @@ pub enum Mode {
     Code(ResponseCode),
     /// This code, and the address all the same.
     CodeWithRecords(ResponseCode),
+    /// This code, and one NAPTR record that says "not ported".
+    Naptr(ResponseCode),
+    /// The same with NOERROR, and with the question in small letters whatever its case was.
+    NaptrInSmallLetters,
     /// TC over UDP and the address over TCP.
     Truncated,
     /// TC over UDP, and silence over TCP.
@@ -135,6 +139,13 @@ fn datagrams(mode: Mode, query: &Message) -> Vec<Vec<u8>> {
         Mode::Ok => vec![bytes(&found(query))],
         Mode::Code(code) => vec![bytes(&coded(query, code, false))],
         Mode::CodeWithRecords(code) => vec![bytes(&coded(query, code, true))],
+        Mode::Naptr(code) => vec![bytes(&not_ported(query, code))],
+        Mode::NaptrInSmallLetters => {
+            let mut answer = not_ported(query, ResponseCode::NoError);
+            let small = query.queries[0].name().to_lowercase();
+            answer.queries[0].set_name(small);
+            vec![bytes(&answer)]
+        }
         Mode::Truncated | Mode::TruncatedThenSilent | Mode::TruncatedThenClose => {
             let mut answer = coded(query, ResponseCode::NoError, false);
             answer.metadata.truncation = true;
@@ -202,6 +213,14 @@ fn coded(query: &Message, code: ResponseCode, with_record: bool) -> Message {
         let name = query.queries[0].name().clone();
         answer.add_answer(Record::from_rdata(name, 60, RData::A(A::new(192, 0, 2, 1))));
     }
+    answer
+}
+
+fn not_ported(query: &Message, code: ResponseCode) -> Message {
+    let mut answer = coded(query, code, false);
+    let part = |text: &str| text.as_bytes().to_vec().into();
+    let naptr = NAPTR::new(10, 10, part("u"), part("E2U+pstn:tel"), part("!^(.*)$!tel:\\1;npdi!"), Name::root());
+    answer.add_answer(Record::from_rdata(query.queries[0].name().clone(), 60, RData::NAPTR(naptr)));
     answer
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dipcache::policy::expr::Place;
 use dipcache::policy::{
-    Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, UpstreamPolicy,
+    Auth, DnsPolicy, DnsRecord, Format, HttpMethod, HttpPolicy, Template, TransportPolicy, TtlRules, UpstreamPolicy,
+    Wire,
 };
 
 /// An upstream of this transport, without rules or fields.
@@ -17,11 +18,13 @@ pub fn upstream(transport: TransportPolicy) -> UpstreamPolicy {
         total_timeout: None,
         concurrency: 16,
         rate: None,
-        format: Format::Json,
+        decoding: Format::Json.into(),
         rules: Vec::new(),
         fields: Vec::new(),
         required: Vec::new(),
+        also: Vec::new(),
         hold: Duration::from_secs(1),
+        ttl: TtlRules::default(),
     }
 }
 
@@ -30,9 +33,15 @@ pub fn http() -> HttpPolicy {
     HttpPolicy {
         method: HttpMethod::Get,
         url: Template::compile("http://127.0.0.1/", &[], Place::Url).expect("a template"),
+        bases: Vec::new(),
+        query: Vec::new(),
         headers: Vec::new(),
         body: None,
+        form: None,
         auth: Auth::None,
+        chosen: None,
+        secrets: Vec::new(),
+        wire: Wire::default(),
         max_body: 64 * 1024,
         ca: None,
         verify_tls: true,
@@ -42,11 +51,14 @@ pub fn http() -> HttpPolicy {
 /// Addresses from these servers, with recursion and EDNS.
 pub fn dns(servers: &[SocketAddr], try_timeout: Duration) -> DnsPolicy {
     DnsPolicy {
-        record: DnsRecord::A,
+        record: DnsRecord::A.into(),
         name: Template::compile("a.test", &[], Place::DnsName).expect("a template"),
         servers: servers.to_vec(),
         try_timeout,
         edns: true,
         recursion: true,
+        mixed_case: false,
+        services: Vec::new(),
+        hops: 5,
     }
 }

@@ -41,6 +41,33 @@ impl Server {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
+    /// All that it has written.
+    pub fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, and its children none.
+    pub fn tell(&self, signal: &str) {
+        let status = Command::new("kill").args(["-s", signal, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill runs").success(), "SIG{signal} was not taken");
+    }
+
+    /// How it ended, once it has; `None` when it goes on for longer than this.
+    pub async fn ended(&mut self, within: Duration) -> Option<std::process::ExitStatus> {
+        let end = tokio::time::Instant::now() + within;
+        loop {
+            match self.child.try_wait().expect("it is our child") {
+                None if tokio::time::Instant::now() < end => tokio::time::sleep(Duration::from_millis(5)).await,
+                ended => return ended,
+            }
+        }
+    }
+
     /// Stops it and all its children in their tracks: connections stay, nothing answers.
     pub fn pause(&self) {
         self.signal("STOP");

@@ -54,6 +54,10 @@ pub enum Mode {
     GzipBomb,
     /// 302 to a path of its own.
     Redirect,
+    /// 302 from every path but this one to it.
+    RedirectTo(String),
+    /// As `Ok` for a request that holds this text, else 401.
+    Wants(String),
     /// 429; with this many seconds of `Retry-After`, if any.
     TooManyRequests(Option<u32>),
 }
@@ -61,6 +65,16 @@ pub enum Mode {
 impl Mode {
     /// Good answers without delay.
     pub const OK: Self = Self::Ok(Duration::ZERO);
+
+    /// What it does with this very request.
+    fn for_request(self, request: &str) -> Self {
+        match self {
+            Self::Wants(text) if request.contains(&text) => Self::OK,
+            Self::Wants(_) => Self::Answer(401, "application/json", b"{}".to_vec()),
+            Self::RedirectTo(path) if request.split(' ').nth(1) == Some(&path) => Self::OK,
+            other => other,
+        }
+    }
 }
 
 /// What was counted.
@@ -208,6 +222,8 @@ async fn serve(mut stream: TcpStream, mode: watch::Receiver<Mode>, shared: Arc<S
             return reset(stream);
         }
         let good = shared.body.lock().expect("no panic under the lock").clone();
+        let seen = shared.last.lock().expect("no panic under the lock").clone();
+        let mode = mode.for_request(&seen);
         if !answers::give(&mut stream, &mode, &good, &shared.counts.written).await {
             return;
         }

@@ -12,10 +12,12 @@ use compact_str::CompactString;
 use crate::answer::{Answer, Outcome, Source};
 use crate::deadline::{self, Deadline, Instant};
 use crate::front::Front;
+use crate::front::call::{Call, Called};
 use crate::front::desk::{Desk, Line};
-use crate::front::http::escape;
-use crate::front::http::query::{Form, Wishes};
+use crate::front::form::Form;
+use crate::front::http::query::Wishes;
 use crate::front::http::route::{Route, route};
+use crate::front::http::{call, escape};
 use crate::policy::{BadInput, Question};
 
 /// A key longer than this, decoded, is none.
@@ -27,6 +29,8 @@ pub enum Step<L> {
     Say(Said<L>),
     /// Somebody must be asked first.
     Ask(Asking<L>),
+    /// Several must be asked first.
+    Call(Call<L>),
 }
 
 /// What to say.
@@ -49,6 +53,8 @@ pub enum Said<L> {
         /// What does not fit, for a caller who reads problem documents.
         why: CompactString,
     },
+    /// What became of several lookups asked together.
+    Called(Called),
     /// A health flag: `1` or `0`.
     Flag(bool),
     /// All health flags, as JSON.
@@ -57,6 +63,8 @@ pub enum Said<L> {
     Nowhere,
     /// The page is there, for GET and HEAD only.
     WrongMethod,
+    /// The page is there, for POST only.
+    OnlyPost,
     /// The head is understood and still not HTTP/1.1: RFC 9112 section 3.2 asks for exactly one `Host`.
     BadHost,
 }
@@ -87,6 +95,8 @@ pub fn begin<D: Desk>(desk: &D, path: &str, query: &str) -> Step<D::Line> {
             Some(line) => Step::Say(Said::Flag(line.is_up())),
             None => unknown(desk),
         },
+        Route::Call(bundle) => call::named(desk, bundle, query),
+        Route::Calls => Step::Say(Said::OnlyPost),
         Route::Flags => Step::Say(Said::Flags(flags(desk))),
         Route::Nowhere => Step::Say(Said::Nowhere),
     }

@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HOST, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use crate::deadline;
+use crate::deadline::{self, Deadline};
+use crate::front::Front;
 use crate::front::desk::Desk;
-use crate::front::http::Settings;
 use crate::front::http::ask::{Said, Step, begin};
 use crate::front::http::guard::{Guarded, InHand};
 use crate::front::http::head::{MAX_FIELDS, MAX_HEAD};
@@ -26,7 +27,8 @@ use crate::front::http::plain::Rest;
 use crate::front::http::problem;
 use crate::front::http::reply::Reply;
 use crate::front::http::route::{Route, route};
-use crate::front::listen::Drain;
+use crate::front::http::{Settings, call};
+use crate::front::listen::{Drain, LINGER};
 
 /// Requests of one HTTP/2 connection in hand at once.
 const MAX_STREAMS: u32 = 256;
@@ -39,10 +41,16 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
     let in_hand = InHand::default();
     let is_http2 = rest.http2;
     let io = TokioIo::new(Guarded::new(rest, in_hand.clone(), &settings));
+    let draining = drain.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (desk, held) = (desk.clone(), in_hand.one());
+        let (desk, held, draining) = (desk.clone(), in_hand.one(), draining.clone());
         async move {
-            let response = respond(&*desk, &request).await;
+            let version = request.version();
+            let mut response = respond(&*desk, request, settings.head_time).await;
+            // HTTP/2 has a frame of its own for this.
+            if draining.begun() && version < Version::HTTP_2 {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             drop(held);
             Ok::<_, Infallible>(response)
         }
@@ -78,7 +86,7 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
         tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
-            () = drain.wait() => {
+            () = lingered(&drain) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -89,29 +97,58 @@ pub async fn run<D: Desk>(rest: Rest, desk: Arc<D>, settings: Settings, drain: D
     }
 }
 
-async fn respond<D: Desk>(desk: &D, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+/// Waits until a connection without a request may go: told in mid-air, hyper would close it on a request's way.
+async fn lingered(drain: &Drain) {
+    drain.wait().await;
+    tokio::time::sleep(LINGER).await;
+}
+
+async fn respond<D: Desk>(desk: &D, request: Request<Incoming>, body_time: Duration) -> Response<Full<Bytes>> {
     let now = deadline::now();
-    let said = match look(desk, request) {
+    let (head, body) = request.into_parts();
+    let step = match look(desk, &head) {
+        Some(step) => step,
+        None => posted(desk, body, body_time).await,
+    };
+    let said = match step {
         Step::Say(said) => said,
         Step::Ask(asking) => asking.answer(now).await,
+        // The body's time is the client's own, and no part of the budget.
+        Step::Call(call) => Said::Called(call.answer(Front::Http, deadline::now()).await),
     };
     let (mut scratch, mut document) = (Vec::new(), Vec::new());
     let mut reply = Reply::of(&said, &mut scratch);
-    if request.headers().get_all(ACCEPT).iter().any(|accept| problem::is_accepted(accept.as_bytes())) {
+    if head.headers.get_all(ACCEPT).iter().any(|accept| problem::is_accepted(accept.as_bytes())) {
         reply = reply.explained(&said, &mut document);
     }
     response(&reply)
 }
 
-fn look<D: Desk>(desk: &D, request: &Request<Incoming>) -> Step<D::Line> {
-    if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
-        return Step::Say(Said::BadHost);
+/// What a head alone asks for; `None` where its body must be read.
+fn look<D: Desk>(desk: &D, head: &Parts) -> Option<Step<D::Line>> {
+    if head.version == Version::HTTP_11 && head.headers.get_all(HOST).iter().count() != 1 {
+        return Some(Step::Say(Said::BadHost));
     }
-    let uri = request.uri();
-    if !matches!(*request.method(), Method::GET | Method::HEAD) && route(uri.path()) != Route::Nowhere {
-        return Step::Say(Said::WrongMethod);
+    let path = head.uri.path();
+    match (route(path), &head.method) {
+        (Route::Calls, &Method::POST) => None,
+        (Route::Calls, _) => Some(Step::Say(Said::OnlyPost)),
+        (Route::Nowhere, _) | (_, &Method::GET | &Method::HEAD) => {
+            Some(begin(desk, path, head.uri.query().unwrap_or("")))
+        }
+        _ => Some(Step::Say(Said::WrongMethod)),
     }
-    begin(desk, uri.path(), uri.query().unwrap_or(""))
+}
+
+/// Reads a body, in bounds of size and time, and begins what it asks for.
+async fn posted<D: Desk>(desk: &D, body: Incoming, time: Duration) -> Step<D::Line> {
+    let read = Deadline::after(time).limit(Limited::new(body, call::MAX_BODY).collect()).await;
+    match read {
+        Some(Ok(body)) => call::posted(desk, &body.to_bytes()),
+        Some(Err(error)) if error.is::<LengthLimitError>() => call::refuse(413, "the body is longer than 64 KiB"),
+        Some(Err(_)) => call::refuse(400, "the body broke off"),
+        None => call::refuse(408, "the body did not come in time"),
+    }
 }
 
 /// Reads the reply's fields, as the plain lane would send them, into hyper's response.

@@ -1,4 +1,5 @@
-//! The HTTP front: `GET /v1/lookup/{lookup}/{key}` and `GET /v1/health[/{lookup}]`.
+//! The HTTP front: `GET /v1/lookup/{lookup}/{key}`, `GET /v1/call/{bundle}`, `POST /v1/call` and
+//! `GET /v1/health[/{lookup}]`.
 //!
 //! A connection starts in the *plain lane*, [`plain`]: our own loop over the socket, which answers
 //! the one kind of request that SIP servers send and puts the reply together from prepared pieces.
@@ -7,7 +8,7 @@
 //! HEAD, bodies, HTTP/2 and every odd head, so that the plain lane need not.
 //!
 //! Both lanes share everything that a caller can see: [`route`], [`query`] and [`ask`] take a target
-//! to something to say, [`body`], [`reply`] and [`problem`] to the bytes for it. `tests/http_front.rs` holds
+//! to something to say, [`form`](crate::front::form), [`reply`] and [`problem`] to the bytes for it. `tests/http_front.rs` holds
 //! them to giving the same reply to the same request.
 //!
 //! What must hold: a head is bounded in size, fields and, once begun, in time; a reply that nobody
@@ -17,7 +18,7 @@
 //! 404 with outcome `not_found`; a parameter given twice is 400.
 
 mod ask;
-mod body;
+mod call;
 mod close;
 mod escape;
 mod full;

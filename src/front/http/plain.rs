@@ -15,13 +15,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::deadline::{self, Deadline, Instant};
+use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::http::Settings;
 use crate::front::http::ask::{Said, Step, begin};
 use crate::front::http::close::close;
 use crate::front::http::head::{Head, HeadReader};
 use crate::front::http::reply::Reply;
-use crate::front::listen::DrainWatch;
+use crate::front::listen::{DrainWatch, LINGER};
 
 /// Replies are sent when they come to this much, even if more requests wait.
 const OUTPUT_MARK: usize = 32 * 1024;
@@ -150,6 +151,12 @@ impl Plain {
                     now = deadline::now();
                     said
                 }
+                Step::Call(call) => {
+                    self.send().await?;
+                    let called = Box::pin(call.answer(Front::Http, now)).await;
+                    now = deadline::now();
+                    Said::Called(called)
+                }
             };
             at += length;
             let last = self.drain.begun() && !self.has_another(at);
@@ -213,8 +220,12 @@ impl Plain {
         }
         tokio::select! {
             biased;
-            read = self.stream.read_buf(&mut self.input) => Ok(if read? == 0 { Wait::Over } else { Wait::Bytes }),
-            () = self.drain.wait() => Ok(Wait::Over),
+            read = self.stream.read_buf(&mut self.input) => return Ok(if read? == 0 { Wait::Over } else { Wait::Bytes }),
+            () = self.drain.wait() => {}
+        }
+        match timeout(LINGER, self.stream.read_buf(&mut self.input)).await {
+            Ok(read) => Ok(if read? == 0 { Wait::Over } else { Wait::Bytes }),
+            Err(_) => Ok(Wait::Over),
         }
     }
 

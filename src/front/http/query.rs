@@ -3,27 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use compact_str::CompactString;
-
+use crate::front::form::Form;
 use crate::front::http::escape;
 
 /// More parameters than any policy declares are refused before they are decoded.
 const MAX_INPUTS: usize = 16;
-
-/// In which form the record is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// The record as one compact line.
-    Json,
-    /// The policy's text field, bare.
-    Text,
-    /// `k=v&k=v`, form-encoded.
-    Params,
-    /// One line of RFC 4180, in the policy's order of fields.
-    Csv,
-    /// The field of this name, bare.
-    Field(CompactString),
-}
 
 /// What a caller asks beside the key.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::front::desk::Line;
+use crate::front::form;
 use crate::front::http::ask::Said;
-use crate::front::http::body;
 use crate::front::http::problem::Problem;
 
 /// A reply, all but written.
@@ -21,6 +21,8 @@ pub struct Reply<'a> {
     told: Option<(&'a Answer, Outcome)>,
     /// The body; empty for every error.
     body: &'a [u8],
+    /// The methods of a page that was asked for by another one; else empty.
+    allow: &'static str,
 }
 
 impl<'a> Reply<'a> {
@@ -33,29 +35,45 @@ impl<'a> Reply<'a> {
                     // A record without a record's outcome, or the other way round, is a fault that a caller hears as "nothing".
                     return Self::empty(if status == 200 { 404 } else { status }, Some((answer, answer.outcome)));
                 };
-                match body::render(record, form, line, scratch) {
-                    Some(body) => {
-                        Self { status, media_type: body::media_type(form), told: Some((answer, answer.outcome)), body }
-                    }
+                match form::render(record, form, line, scratch) {
+                    Some(body) => Self {
+                        status,
+                        media_type: form::media_type(form),
+                        told: Some((answer, answer.outcome)),
+                        body,
+                        allow: "",
+                    },
                     None => Self::empty(404, Some((answer, Outcome::NotFound))),
                 }
             }
             Said::Refusal { status, answer, .. } => Self::empty(*status, Some((answer, answer.outcome))),
             Said::Flag(up) => {
                 let body: &[u8] = if *up { b"1" } else { b"0" };
-                Self { status: 200, media_type: "text/plain; charset=utf-8", told: None, body }
+                Self { status: 200, media_type: "text/plain; charset=utf-8", told: None, body, allow: "" }
             }
             Said::Flags(json) => {
-                Self { status: 200, media_type: "application/json", told: None, body: json.as_bytes() }
+                Self { status: 200, media_type: "application/json", told: None, body: json.as_bytes(), allow: "" }
             }
+            Said::Called(called) => match &called.failure {
+                None => Self {
+                    status: 200,
+                    media_type: "application/json",
+                    told: None,
+                    body: called.json.as_bytes(),
+                    allow: "",
+                },
+                // As with one lookup, an error has no body: a script that shows what it gets shows nothing.
+                Some(worst) => Self::empty(call_status(worst.outcome), Some((worst, worst.outcome))),
+            },
             Said::Nowhere => Self::empty(404, None),
-            Said::WrongMethod => Self::empty(405, None),
+            Said::WrongMethod => Self { allow: "GET, HEAD", ..Self::empty(405, None) },
+            Said::OnlyPost => Self { allow: "POST", ..Self::empty(405, None) },
             Said::BadHost => Self::empty(400, None),
         }
     }
 
     fn empty(status: u16, told: Option<(&'a Answer, Outcome)>) -> Self {
-        Self { status, media_type: "", told, body: b"" }
+        Self { status, media_type: "", told, body: b"", allow: "" }
     }
 
     /// Puts a problem document into an error's empty body, for a caller who asked for one (RFC 9457).
@@ -111,10 +129,19 @@ impl<'a> Reply<'a> {
             out.extend_from_slice(b"\r\nX-Dip-Source: ");
             word(answer.source.as_str(), out);
         }
-        if self.status == 405 {
-            out.extend_from_slice(b"\r\nAllow: GET, HEAD");
+        if !self.allow.is_empty() {
+            out.extend_from_slice(b"\r\nAllow: ");
+            out.extend_from_slice(self.allow.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// The status of a call of which no part has an answer. A number that cannot be was refused before it was asked about.
+const fn call_status(worst: Outcome) -> u16 {
+    match worst {
+        Outcome::InvalidNumber => 400,
+        worst => status(worst),
     }
 }
 

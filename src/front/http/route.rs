@@ -10,6 +10,10 @@ pub enum Route<'a> {
         /// The key.
         key: &'a str,
     },
+    /// `/v1/call`
+    Calls,
+    /// `/v1/call/{bundle}`
+    Call(&'a str),
     /// `/v1/health`
     Flags,
     /// `/v1/health/{lookup}`
@@ -24,6 +28,8 @@ pub fn route(path: &str) -> Route<'_> {
     let mut steps = path.splitn(4, '/');
     match (steps.next(), steps.next(), steps.next(), steps.next()) {
         (Some("lookup"), Some(lookup), Some(key), None) => Route::Lookup { lookup, key },
+        (Some("call"), None, None, None) => Route::Calls,
+        (Some("call"), Some(bundle), None, None) if !bundle.is_empty() => Route::Call(bundle),
         (Some("health"), None, None, None) => Route::Flags,
         (Some("health"), Some(lookup), None, None) if !lookup.is_empty() => Route::Flag(lookup),
         _ => Route::Nowhere,
@@ -38,6 +44,8 @@ mod tests {
     fn pages() {
         assert_eq!(route("/v1/lookup/lrn/+1303"), Route::Lookup { lookup: "lrn", key: "+1303" });
         assert_eq!(route("/v1/lookup/lrn/"), Route::Lookup { lookup: "lrn", key: "" });
+        assert_eq!(route("/v1/call"), Route::Calls);
+        assert_eq!(route("/v1/call/inbound"), Route::Call("inbound"));
         assert_eq!(route("/v1/health"), Route::Flags);
         assert_eq!(route("/v1/health/lrn"), Route::Flag("lrn"));
         let nowhere = [
@@ -49,6 +57,8 @@ mod tests {
             "/v1/lookup",
             "/v1/lookup/lrn",
             "/v1/lookup/lrn/1/2",
+            "/v1/call/",
+            "/v1/call/a/b",
             "/v1/health/",
             "/v1/health/a/b",
             "/v2/health",

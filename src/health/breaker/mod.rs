@@ -161,13 +161,17 @@ impl Breaker {
 
     // half-open -> closed, half-open -> open
 
-    /// A probe's end.
-    pub fn probe_ended(&mut self, now: Instant, failed: bool) -> Option<Change> {
+    /// A probe's end: it failed or not, and took so long.
+    pub fn probe_ended(&mut self, now: Instant, failed: bool, took: Duration) -> Option<Change> {
         if self.state != State::HalfOpen {
             return None;
         }
         if failed {
             return Some(self.open(now, "the probe failed".to_owned()));
+        }
+        // Slowness may have opened it, and then a slow answer is no sign of health.
+        if took > self.rules.slow {
+            return Some(self.open(now, "the probe was slow".to_owned()));
         }
         self.probes_passed += 1;
         if self.probes_passed < self.rules.probes.max(1) {

@@ -101,7 +101,7 @@ fn an_open_one_grows_and_is_jittered_and_bounded() {
         assert!(!bench.breaker.probe_due(bench.now).0, "not before its time");
         bench.now += open;
         assert!(bench.breaker.probe_due(bench.now).0);
-        assert!(bench.breaker.probe_ended(bench.now, true).is_some());
+        assert!(bench.breaker.probe_ended(bench.now, true, FAST).is_some());
     }
     for (seconds, expected) in seen.iter().zip([1.0, 2.0, 4.0, 4.0, 4.0]) {
         assert!((expected * 0.9..=expected * 1.1).contains(seconds), "{seen:?}");
@@ -115,9 +115,9 @@ fn it_closes_after_so_many_probes_in_a_row_and_starts_clean() {
     bench.wait(1200);
     let (due, change) = bench.breaker.probe_due(bench.now);
     assert!(due && change.is_some_and(|change| change.to == State::HalfOpen));
-    assert_eq!(bench.breaker.probe_ended(bench.now, false), None);
+    assert_eq!(bench.breaker.probe_ended(bench.now, false, FAST), None);
     assert!(bench.breaker.probe_due(bench.now).0, "the second probe waits for nothing");
-    let change = bench.breaker.probe_ended(bench.now, false).unwrap();
+    let change = bench.breaker.probe_ended(bench.now, false, FAST).unwrap();
     assert_eq!(change.to, State::Closed);
     bench.dips("xxxx");
     assert!(bench.breaker.is_closed(), "what was before does not count");
@@ -132,5 +132,15 @@ fn late_samples_of_ordinary_dips_change_nothing_while_it_is_open() {
     let before = bench.breaker.state();
     bench.dips("....xxxxx");
     assert_eq!(bench.breaker.state(), before);
-    assert_eq!(bench.breaker.probe_ended(bench.now, false), None, "a probe that was not due proves nothing");
+    assert_eq!(bench.breaker.probe_ended(bench.now, false, FAST), None, "a probe that was not due proves nothing");
+}
+
+#[test]
+fn a_slow_probe_proves_nothing() {
+    let mut bench = Bench::new();
+    bench.dips(&"s".repeat(20));
+    bench.wait(1200);
+    assert!(bench.breaker.probe_due(bench.now).0);
+    let change = bench.breaker.probe_ended(bench.now, false, Duration::from_millis(71)).unwrap();
+    assert_eq!(change.to.as_str(), "open", "or the flag would turn with every probe of a slow vendor");
 }

@@ -4,6 +4,7 @@ use serde_spanned::Spanned;
 
 use super::Check;
 use super::http::is_token;
+use super::upstream::Around;
 use crate::policy::file::{AuthFile, AuthWord};
 use crate::policy::{Auth, Secret};
 use crate::written::{Field, Span};
@@ -16,6 +17,13 @@ const fn example(auth: AuthWord) -> &'static str {
         AuthWord::Bearer => "auth = { type = \"bearer\", token = \"env:NAME\" }",
         AuthWord::Scheme => "auth = { type = \"scheme\", scheme = \"Token\", token = \"env:NAME\" }",
         AuthWord::Header => "auth = { type = \"header\", name = \"X-Api-Key\", value = \"env:NAME\" }",
+        AuthWord::Headers => "auth = { type = \"headers\", headers = { X-Id = \"env:ID\", X-Key = \"env:KEY\" } }",
+        AuthWord::Oauth2 => {
+            "auth = { type = \"oauth2\", token_url = \"https://…\", client_id = \"env:ID\", client_secret = \"env:NAME\" }"
+        }
+        AuthWord::Hmac => {
+            "auth = { type = \"hmac\", secret = \"env:NAME\", string = \"{{ method }}{{ path }}{{ timestamp }}{{ body }}\", headers = { X-Sign = \"{{ signature }}\", X-Time = \"{{ timestamp }}\" } }"
+        }
         AuthWord::Query => "auth = { type = \"query\", name = \"api_key\", value = \"env:NAME\" }",
     }
 }
@@ -23,31 +31,49 @@ const fn example(auth: AuthWord) -> &'static str {
 /// Which keys each type has.
 const fn keys(auth: AuthWord) -> &'static [&'static str] {
     match auth {
-        AuthWord::None => &[],
+        AuthWord::None | AuthWord::Headers => &[],
         AuthWord::Basic => &["user", "password"],
         AuthWord::Bearer => &["token"],
         AuthWord::Scheme => &["scheme", "token"],
         AuthWord::Header | AuthWord::Query => &["name", "value"],
+        AuthWord::Oauth2 => &["token_url", "client_id", "client_secret"],
+        AuthWord::Hmac => &["secret", "string"],
+    }
+}
+
+/// Which keys each type may have beside those.
+const fn further_keys(auth: AuthWord) -> &'static [&'static str] {
+    match auth {
+        AuthWord::Oauth2 => &["client_auth", "scope", "audience", "form", "timeout"],
+        AuthWord::Hmac => &["algorithm", "encoding", "headers"],
+        AuthWord::Headers => &["headers"],
+        _ => &[],
     }
 }
 
 impl Check<'_> {
     /// `None` when it is wrong.
-    pub(super) fn auth(&mut self, file: Spanned<AuthFile>) -> Option<Auth> {
+    pub(super) fn auth(&mut self, file: Spanned<AuthFile>, around: &Around<'_>) -> Option<Auth> {
         let table = file.span();
-        let file = file.into_inner();
+        let mut file = file.into_inner();
         let given = file.auth.is_some();
-        let auth = self.faults.value(file.auth);
-        let mend = "add `type`: none, basic, bearer, scheme, header or query";
+        let auth = self.faults.value(file.auth.take());
+        let mend = "add `type`: none, basic, bearer, scheme, header, headers, query, oauth2 or hmac";
         let auth = self.required(auth, &table, "type", given, mend)?.into_inner();
 
+        self.foreign_auth_keys(auth, &file);
         let fields = [
-            ("user", file.user),
-            ("password", file.password),
-            ("scheme", file.scheme),
-            ("token", file.token),
-            ("name", file.name),
-            ("value", file.value),
+            ("user", file.user.take()),
+            ("password", file.password.take()),
+            ("scheme", file.scheme.take()),
+            ("token", file.token.take()),
+            ("name", file.name.take()),
+            ("value", file.value.take()),
+            ("token_url", file.token_url.take()),
+            ("client_id", file.client_id.take()),
+            ("client_secret", file.client_secret.take()),
+            ("secret", file.secret.take()),
+            ("string", file.string.take()),
         ];
         let mut values: Vec<(&str, Spanned<String>)> = Vec::new();
         for (key, field) in fields {
@@ -78,6 +104,15 @@ impl Check<'_> {
                 let (name, value) = (self.auth_name(name), self.auth_secret(value));
                 Some(Auth::Header { name: name?, value: value? })
             }
+            AuthWord::Headers => self.secret_headers(file.headers, &table).map(Auth::Headers),
+            AuthWord::Oauth2 => {
+                let (url, id, secret) = (take("token_url"), take("client_id"), take("client_secret"));
+                self.oauth2(file, url, id, secret).map(Auth::OAuth2)
+            }
+            AuthWord::Hmac => {
+                let (secret, string) = (take("secret"), take("string"));
+                self.hmac(file, secret, string, around, &table).map(|hmac| Auth::Hmac(Box::new(hmac)))
+            }
             AuthWord::Query => {
                 let (name, value) = (take("name"), take("value"));
                 let value = self.auth_secret(value);
@@ -100,12 +135,34 @@ impl Check<'_> {
         None
     }
 
-    fn auth_secret(&mut self, reference: Option<Spanned<String>>) -> Option<Secret> {
+    /// Keys of other types that are no plain text.
+    fn foreign_auth_keys(&mut self, auth: AuthWord, file: &AuthFile) {
+        fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
+            value.as_ref().map(Spanned::span)
+        }
+        for (key, span) in [
+            ("headers", at(&file.headers)),
+            ("client_auth", at(&file.client_auth)),
+            ("scope", at(&file.scope)),
+            ("audience", at(&file.audience)),
+            ("form", at(&file.form)),
+            ("timeout", at(&file.timeout)),
+            ("algorithm", at(&file.algorithm)),
+            ("encoding", at(&file.encoding)),
+        ] {
+            if let Some(span) = span.filter(|_| !further_keys(auth).contains(&key)) {
+                let what = format!("`{key}` means nothing for `type = \"{}\"`", auth.as_str());
+                self.faults.at(&span, what, format!("write `{}`", example(auth)));
+            }
+        }
+    }
+
+    pub(super) fn auth_secret(&mut self, reference: Option<Spanned<String>>) -> Option<Secret> {
         reference.and_then(|reference| self.secret(&reference))
     }
 
     /// A scheme or a header's name.
-    fn auth_name(&mut self, name: Option<Spanned<String>>) -> Option<String> {
+    pub(super) fn auth_name(&mut self, name: Option<Spanned<String>>) -> Option<String> {
         let name = name?;
         if !is_token(name.get_ref()) {
             self.faults.at(

@@ -4,26 +4,43 @@ use serde_spanned::Spanned;
 
 use super::Check;
 use crate::policy::expr::{CompileError, Place, READING_NAMES};
+use crate::policy::request::REQUEST_NAMES;
 use crate::policy::secret::SecretError;
-use crate::policy::{Expr, Inputs, Secret, Template};
+use crate::policy::{Expr, InputType, Inputs, Secret, Template};
 use crate::written::Span;
 
 /// The names that expressions of one policy may use beside the filters.
 #[derive(Debug)]
 pub(super) struct Names {
     question: Vec<String>,
+    /// The inputs that are one of listed words, with their words.
+    words: Vec<(String, Vec<String>)>,
 }
 
 impl Names {
     /// `key` and the declared inputs.
     pub(super) fn of(inputs: &Option<Inputs>) -> Self {
         let further = inputs.iter().flat_map(|inputs| inputs.further.iter().map(|input| input.name.to_string()));
-        Self { question: std::iter::once("key".to_owned()).chain(further).collect() }
+        let words = inputs.iter().flat_map(|inputs| &inputs.further).filter_map(|input| match &input.input {
+            InputType::Word(words) => Some((input.name.to_string(), words.iter().map(ToString::to_string).collect())),
+            _ => None,
+        });
+        Self { question: std::iter::once("key".to_owned()).chain(further).collect(), words: words.collect() }
+    }
+
+    /// The words that an input of this name may be.
+    pub(super) fn words(&self, input: &str) -> Option<&[String]> {
+        self.words.iter().find(|(name, _)| name == input).map(|(_, words)| words.as_slice())
     }
 
     /// What a request's templates see.
     pub(super) fn question(&self) -> Vec<&str> {
         self.question.iter().map(String::as_str).collect()
+    }
+
+    /// What an HTTP request's templates see.
+    pub(super) fn request(&self) -> Vec<&str> {
+        self.question().into_iter().chain(REQUEST_NAMES).collect()
     }
 
     /// What rules and fields see: the question, and what a transport's answer has.
@@ -35,12 +52,14 @@ impl Names {
 impl Check<'_> {
     /// Compiles an expression.
     pub(super) fn expr(&mut self, source: &Spanned<String>, names: Vec<&str>) -> Option<Expr> {
-        Expr::compile(source.get_ref(), &names).map_err(|error| self.not_compiled(&source.span(), error)).ok()
+        Expr::compile_with(source.get_ref(), &names, &self.maps)
+            .map_err(|error| self.not_compiled(&source.span(), error))
+            .ok()
     }
 
     /// Compiles an expression over an answer. What another transport answers with is no name here.
     pub(super) fn reading_expr(&mut self, source: &Spanned<String>, names: &[&str]) -> Option<Expr> {
-        let error = match Expr::compile(source.get_ref(), names) {
+        let error = match Expr::compile_with(source.get_ref(), names, &self.maps) {
             Ok(expr) => return Some(expr),
             Err(error) => error,
         };
@@ -58,7 +77,7 @@ impl Check<'_> {
 
     /// Compiles a template.
     pub(super) fn template(&mut self, source: &Spanned<String>, names: Vec<&str>, place: Place) -> Option<Template> {
-        Template::compile(source.get_ref(), &names, place)
+        Template::compile_within(source.get_ref(), &names, place, &self.ambient, &self.maps)
             .map_err(|error| self.not_compiled(&source.span(), error))
             .ok()
     }
@@ -69,10 +88,16 @@ impl Check<'_> {
 
     /// Reads the secret that a value refers to.
     pub(super) fn secret(&mut self, reference: &Spanned<String>) -> Option<Secret> {
-        match Secret::read(reference.get_ref()) {
+        match self.vault.read(reference.get_ref()) {
             Ok(secret) => {
                 self.secrets.push(secret.expose().to_owned());
                 Some(secret)
+            }
+            Err(error) if self.may_be_absent && error.is_absent() => {
+                if !self.absent.contains(reference.get_ref()) {
+                    self.absent.push(reference.get_ref().clone());
+                }
+                Some(Secret::absent(reference.get_ref()))
             }
             Err(error) => {
                 self.faults.at(&reference.span(), error.to_string(), secret_mend(&error));
@@ -85,6 +110,7 @@ impl Check<'_> {
 /// The next step for a secret that does not read.
 pub(crate) fn secret_mend(error: &SecretError) -> String {
     match error {
+        SecretError::NoStandIn(reference) => format!("add `\"{reference}\": \"…\"` to its `secrets`"),
         SecretError::Literal => "put it into the environment or into a file, and name that here".to_owned(),
         SecretError::NotInEnvironment(name) => format!("set `{name}` where dipcache is started, or correct the name"),
         SecretError::File { .. } => "create the file, and let dipcache read it".to_owned(),

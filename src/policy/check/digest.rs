@@ -7,32 +7,55 @@
 
 use toml::de::{DeTable, DeValue};
 
+use crate::policy::Vars;
 use crate::written::Document;
 
 /// Keys of an upstream that change when and how fast it is asked, and not what its answer means.
-const NOT_SHAPE: [&str; 9] =
-    ["concurrency", "rate", "timeout", "hold", "pool", "try_timeout", "verify_tls", "ca", "max_body"];
+const NOT_SHAPE: [&str; 20] = [
+    "concurrency",
+    "rate",
+    "timeout",
+    "hold",
+    "pool",
+    "try_timeout",
+    "verify_tls",
+    "ca",
+    "max_body",
+    "retry",
+    "safe",
+    "tls",
+    "source_address",
+    "proxy",
+    "user_agent",
+    "every",
+    "load_timeout",
+    "max_change",
+    "min_rows",
+    "max_rows",
+];
 
 /// Tables whose order is the operator's word.
-const ORDERED: [&str; 3] = ["fields", "input", "record"];
+const ORDERED: [&str; 5] = ["fields", "input", "record", "query", "form"];
 
 /// Equal for two policies whose answers may share a cache.
-pub(super) fn shape(document: &Document<'_>) -> u64 {
+pub(super) fn shape(document: &Document<'_>, vars: &Vars) -> u64 {
     let mut digest = Fnv::new();
-    for part in ["kind", "input", "upstream"] {
+    for part in ["kind", "input", "maps", "upstream", "merge", "then"] {
         if let Some(value) = document.root().get(part) {
             digest.text(part);
             digest.value(value.get_ref(), part, &NOT_SHAPE);
         }
     }
+    digest.vars(vars);
     digest.0
 }
 
 /// Equal for two policies that are the same in everything, secrets' values included.
-pub(super) fn fingerprint(name: &str, document: &Document<'_>, secrets: &[String]) -> u64 {
+pub(super) fn fingerprint(name: &str, document: &Document<'_>, vars: &Vars, secrets: &[String]) -> u64 {
     let mut digest = Fnv::new();
     digest.text(name);
     digest.table(document.root(), "", &[]);
+    digest.vars(vars);
     secrets.iter().for_each(|secret| digest.text(secret));
     digest.0
 }
@@ -55,6 +78,14 @@ impl Fnv {
     fn text(&mut self, text: &str) {
         self.bytes(&(text.len() as u64).to_le_bytes());
         self.bytes(text.as_bytes());
+    }
+
+    /// Variables as they are after a site has put in its own.
+    fn vars(&mut self, vars: &Vars) {
+        for (name, value) in vars {
+            self.text(name);
+            self.text(value);
+        }
     }
 
     fn table(&mut self, table: &DeTable<'_>, name: &str, without: &[&str]) {

@@ -4,8 +4,28 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::read_file;
-use crate::policy::{Fault, Policy};
+use super::{Parsed, Served, read_file};
+use crate::policy::{Fault, Policy, Vars, Vault};
+
+/// All that a folder of policies holds.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// What is served.
+    pub policies: Vec<Policy>,
+    /// What would be served if its secrets were there.
+    pub off: Vec<Off>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// A sound policy with `enabled = "secrets"`, some of which are not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Off {
+    /// The lookup's name.
+    pub lookup: String,
+    /// The references that lead nowhere, such as `env:VENDOR_KEY`.
+    pub missing: Vec<String>,
+}
 
 /// Reads every `*.toml` of a folder, in order of name. Good policies are there beside the faults of
 /// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
@@ -17,21 +37,33 @@ pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
 /// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own
 /// ports in. Lines must keep their numbers.
 pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
-    let mut faults = Vec::new();
-    let mut policies = Vec::new();
+    let folder = read_folder(dir, &Vars::new(), change);
+    (folder.policies, folder.faults)
+}
+
+/// As [`read_dir_with`], with a site's values in the place of the policies' own `[vars]`; tells also which
+/// policies wait for a secret.
+pub fn read_folder(dir: &Path, vars: &Vars, change: &dyn Fn(String) -> String) -> Folder {
+    let mut folder = Folder::default();
     let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for path in toml_files(dir, &mut faults) {
+    for path in toml_files(dir, &mut folder.faults) {
         if let Some(fault) = twice(&path, &mut seen) {
-            faults.push(fault);
+            folder.faults.push(fault);
             continue;
         }
-        match read_file(&path, change) {
-            Ok(parsed) => policies.extend(parsed.enabled.then_some(parsed.policy)),
-            Err(more) => faults.extend(more),
+        match read_file(&path, vars, change, &Vault::Real) {
+            Ok(Parsed { policy, served: Served::Yes }) => folder.policies.push(policy),
+            Ok(Parsed { policy, served: Served::Without(missing) }) => {
+                folder.off.push(Off { lookup: policy.name.to_string(), missing });
+            }
+            Ok(Parsed { served: Served::No, .. }) => {}
+            Err(more) => folder.faults.extend(more),
         }
     }
-    faults.extend(stray_files(dir, &seen));
-    (policies, faults)
+    folder.faults.extend(stray_files(dir, &seen));
+    let broken = broken_links(dir, &folder.policies, &seen);
+    folder.faults.extend(broken);
+    folder
 }
 
 /// The lookup's name: the file's name without `.toml`.
@@ -46,6 +78,36 @@ pub(super) fn lookup_name(path: &Path) -> Result<String, Fault> {
     }
     let mend = "rename the file: small letters, digits, `-` and `_`, at most 64".to_owned();
     Err(whole_file(path, format!("the file's name makes `{name}` the lookup's name, which does not do"), mend))
+}
+
+/// Dependent steps that lead nowhere, or round in a circle. One that leads to a policy which is not
+/// served, or has faults of its own, is none.
+fn broken_links(dir: &Path, policies: &[Policy], seen: &BTreeMap<String, PathBuf>) -> Vec<Fault> {
+    let named = |name: &str| policies.iter().find(|policy| *policy.name == *name);
+    let mut faults = Vec::new();
+    for policy in policies {
+        let file = dir.join(format!("{}.toml", policy.name));
+        let also = policy.upstreams.iter().flat_map(|upstream| upstream.also.iter().map(|also| &also.lookup));
+        for lookup in policy.chain.then.iter().map(|then| &then.lookup).chain(also) {
+            if !seen.contains_key(&**lookup) {
+                let what = format!("it names the lookup `{lookup}`, and there is no such policy");
+                faults.push(whole_file(&file, what, format!("add {lookup}.toml, or correct the name")));
+            }
+        }
+        let mut reached: Vec<&str> = policy.chain.then.iter().map(|then| &*then.lookup).collect();
+        let mut next = 0;
+        while let Some(name) = reached.get(next).copied() {
+            next += 1;
+            let further = named(name).into_iter().flat_map(|policy| &policy.chain.then).map(|then| &*then.lookup);
+            let further: Vec<&str> = further.filter(|name| !reached.contains(name)).collect();
+            reached.extend(further);
+        }
+        if reached.contains(&&*policy.name) {
+            let what = format!("its dependent steps lead back to `{}`", policy.name);
+            faults.push(whole_file(&file, what, "take one [[then]] of the circle out".to_owned()));
+        }
+    }
+    faults
 }
 
 /// The fault of a second file for one lookup, whatever the case of its name.

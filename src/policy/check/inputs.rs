@@ -1,17 +1,19 @@
 //! `[input]`: which questions the policy takes.
 
+use std::sync::Arc;
+
 use compact_str::CompactString;
 use serde_spanned::Spanned;
 
 use super::Check;
 use crate::policy::Inputs;
 use crate::policy::file::{DeclaredFile, InputFile, InputWord};
-use crate::policy::input::{Declared, InputType};
+use crate::policy::input::{Declared, InputType, WANT};
 use crate::policy::number::Country;
-use crate::written::Span;
+use crate::written::{Lines, Span};
 
 /// Names that mean something else already: in expressions, or in a request's query.
-const TAKEN: [&str; 12] = [
+const TAKEN: &[&str] = &[
     "key",
     "status",
     "headers",
@@ -24,6 +26,24 @@ const TAKEN: [&str; 12] = [
     "format",
     "field",
     "tollfree",
+    "vars",
+    "secrets",
+    "record",
+    "now_unix",
+    "now_unix_ms",
+    "now_iso",
+    "uuid",
+    "nonce",
+    "method",
+    "url",
+    "host",
+    "path",
+    "query_string",
+    "timestamp",
+    "signature",
+    "enum",
+    "nullnames",
+    "nullwords",
 ];
 
 const KEY_MEND: &str = "say what the key is: `key = { type = \"tn\", country = \"US\" }` under [input]";
@@ -42,7 +62,9 @@ impl Check<'_> {
             self.faults.missing(&table, "key", "`key` is missing", KEY_MEND);
         }
         let key = file.key.map(|key| self.key(key));
-        let further = file.further.into_iter().filter_map(|(name, declared)| self.further(&name, declared)).collect();
+        let further = file.further.into_iter().filter_map(|(name, declared)| self.further(&name, declared));
+        let mut further: Vec<Declared> = further.collect();
+        further.extend(self.want(file.want));
         let gate = self.faults.value(file.applies_when);
         (key.map(|key| Inputs { key, further }), gate)
     }
@@ -103,9 +125,17 @@ impl Check<'_> {
     fn input_type(&mut self, span: &Span, declared: DeclaredFile) -> Option<InputType> {
         let given = declared.input_type.is_some();
         let word = self.faults.value(declared.input_type);
-        let word =
-            self.required(word, span, "type", given, "say what it is: `type = \"tn\"`, `dns`, `digits` or `text`")?;
+        let word = self.required(
+            word,
+            span,
+            "type",
+            given,
+            "say what it is: `type = \"tn\"`, `dns`, `digits`, `text` or `word`",
+        )?;
         let country = self.faults.value(declared.country);
+        if let Some(words) = declared.words.as_ref().filter(|_| *word.get_ref() != InputWord::Word) {
+            self.faults.at(&words.span(), "`words` belongs to words", "take it out, or write `type = \"word\"`");
+        }
         if let Some(country) = country.as_ref().filter(|_| *word.get_ref() != InputWord::Tn) {
             self.faults.at(&country.span(), "`country` belongs to numbers", "take it out, or write `type = \"tn\"`");
         }
@@ -114,7 +144,42 @@ impl Check<'_> {
             InputWord::Dns => InputType::DnsName,
             InputWord::Digits => InputType::Digits,
             InputWord::Text => InputType::Text,
+            InputWord::Word => InputType::Word(self.words(declared.words, span, "words")?),
         })
+    }
+
+    /// `want`: the parts that a caller may ask for; without a word on it, all of them.
+    fn want(&mut self, list: Lines<String>) -> Option<Declared> {
+        let span = list.as_ref().map(Spanned::span)?;
+        let words = self.words(list, &span, WANT)?;
+        let all = words.join(",").into();
+        Some(Declared { name: WANT.into(), input: InputType::Words(words), optional: true, default: Some(all) })
+    }
+
+    /// The words that an input may be, each once.
+    fn words(&mut self, list: Lines<String>, table: &Span, key: &str) -> Option<Arc<[CompactString]>> {
+        let mend = format!("write them out, as in `{key} = [\"lrn\", \"cnam\"]`");
+        let Some(span) = list.as_ref().map(Spanned::span) else {
+            self.faults.missing(table, key, format!("`{key}` is missing"), mend);
+            return None;
+        };
+        let mut words: Vec<CompactString> = Vec::new();
+        let written = self.faults.list(list)?;
+        if written.is_empty() {
+            self.faults.at(&span, "there is no word to choose from", mend);
+        }
+        for word in written {
+            let text = word.get_ref();
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            if text.is_empty() || text.len() > 64 || !text.bytes().all(fits) {
+                let mend = "write letters, digits, `-`, `_` and `.`, at most 64: it stands in URLs and cache keys";
+                self.faults.at(&word.span(), format!("`{text}` cannot be a word to choose"), mend);
+            } else if words.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+                self.faults.at(&word.span(), format!("`{text}` stands here twice"), "take one of the two out");
+            }
+            words.push(text.as_str().into());
+        }
+        Some(words.into())
     }
 }
 

@@ -7,14 +7,24 @@
 //! make others.
 
 mod folder;
+mod ambient;
+mod chain;
 mod inputs;
 mod times;
 mod upstream;
 mod rules;
+mod decoding;
 mod http;
+mod url;
+mod body;
+mod pairs;
+mod wire;
 mod auth;
+mod credentials;
 mod dns;
 mod sql;
+mod maps;
+mod table;
 mod record;
 mod compile;
 mod parts;
@@ -24,23 +34,36 @@ mod digest;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_spanned::Spanned;
 
-use super::file::PolicyFile;
+use super::file::{EnabledWord, PolicyFile};
 use super::kind::Kind;
-use super::{Fault, Policy};
+use super::maps::Maps;
+use super::{Ambient, Fault, Policy, Vars, Vault};
 use crate::written::{Document, Faults, Source, Span, file_text};
 use compile::Names;
 
 pub(crate) use compile::secret_mend;
-pub use folder::{read_dir, read_dir_with};
+pub use folder::{Folder, Off, read_dir, read_dir_with, read_folder};
 
 /// A policy, and whether it is to be served.
 #[derive(Debug)]
 struct Parsed {
     policy: Policy,
-    enabled: bool,
+    served: Served,
+}
+
+/// Whether a sound policy is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Served {
+    /// It is.
+    Yes,
+    /// Its `enabled` says no.
+    No,
+    /// Not before these references lead to a secret.
+    Without(Vec<String>),
 }
 
 /// Reads one policy; its lookup's name is the file's name without `.toml`.
@@ -48,13 +71,21 @@ struct Parsed {
 /// # Errors
 /// Every fault in it.
 pub fn read(path: &Path) -> Result<Policy, Vec<Fault>> {
-    read_file(path, &|text| text).map(|parsed| parsed.policy)
+    read_with(path, &Vars::new(), &Vault::Real)
 }
 
-fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, Vec<Fault>> {
+/// As [`read`], with a site's values in the place of the policy's own `[vars]`, and the secrets from a vault.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with(path: &Path, vars: &Vars, vault: &Vault) -> Result<Policy, Vec<Fault>> {
+    read_file(path, vars, &|text| text, vault).map(|parsed| parsed.policy)
+}
+
+fn read_file(path: &Path, vars: &Vars, change: &dyn Fn(String) -> String, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
     let name = folder::lookup_name(path).map_err(|fault| vec![fault])?;
     let text = file_text(path).map_err(|fault| vec![fault])?;
-    parse_text(&name, path, &change(text))
+    parse_text(&name, path, &change(text), vars, vault)
 }
 
 /// Reads a policy from its text. `path` is where it came from: faults name it, and files that the
@@ -63,15 +94,35 @@ fn read_file(path: &Path, change: &dyn Fn(String) -> String) -> Result<Parsed, V
 /// # Errors
 /// Every fault in it.
 pub fn parse(name: &str, path: &Path, text: &str) -> Result<Policy, Vec<Fault>> {
-    parse_text(name, path, text).map(|parsed| parsed.policy)
+    parse_over(name, path, text, &Vars::new())
 }
 
-fn parse_text(name: &str, path: &Path, text: &str) -> Result<Parsed, Vec<Fault>> {
+/// As [`parse`], with a site's values in the place of the policy's own `[vars]`.
+///
+/// # Errors
+/// Every fault in it.
+pub fn parse_over(name: &str, path: &Path, text: &str, vars: &Vars) -> Result<Policy, Vec<Fault>> {
+    parse_text(name, path, text, vars, &Vault::Real).map(|parsed| parsed.policy)
+}
+
+fn parse_text(name: &str, path: &Path, text: &str, vars: &Vars, vault: &Vault) -> Result<Parsed, Vec<Fault>> {
     let mut faults = Faults::new(Source::new(path, text));
     let parsed = Document::parse(text, &mut faults).and_then(|document| {
         let file = document.read::<PolicyFile>(&mut faults)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Check { faults: &mut faults, folder, secrets: Vec::new(), span: document.span() }.policy(name, file, &document)
+        let check = Check {
+            faults: &mut faults,
+            folder,
+            vault,
+            secrets: Vec::new(),
+            maps: Arc::default(),
+            absent: Vec::new(),
+            may_be_absent: false,
+            site: vars,
+            ambient: Arc::default(),
+            span: document.span(),
+        };
+        check.policy(name, file, &document)
     });
     match parsed {
         Some(parsed) if faults.is_empty() => Ok(parsed),
@@ -84,31 +135,66 @@ struct Check<'a> {
     faults: &'a mut Faults,
     /// Where files that the policy names are looked up.
     folder: &'a Path,
+    /// Where the secrets come from.
+    vault: &'a Vault,
     /// Values that the fingerprint must know of although the text does not hold them.
     secrets: Vec<String>,
+    /// References that lead to no secret yet.
+    absent: Vec<String>,
+    /// `enabled = "secrets"`: such references are no fault.
+    may_be_absent: bool,
+    /// The policy's own value maps, which its expressions carry along.
+    maps: Arc<Maps>,
+    /// A site's values in the place of the policy's own `[vars]`.
+    site: &'a Vars,
+    /// The policy's `[vars]` and `[secrets]`, for its templates.
+    ambient: Arc<Ambient>,
     /// The top of the file.
     span: Span,
 }
 
 impl Check<'_> {
     fn policy(mut self, name: &str, file: PolicyFile, document: &Document<'_>) -> Option<Parsed> {
-        let enabled = self.faults.or(file.enabled, true);
+        let enabled = self.faults.or(file.enabled, EnabledWord::Yes);
+        self.may_be_absent = enabled == EnabledWord::WithSecrets;
         let kind = self.faults.value(file.kind).map_or(Kind::Raw, |kind| kind.into_inner().0);
         let describe = self.faults.or(file.describe, String::new());
+        self.maps = Arc::new(self.maps(file.maps.unwrap_or_default()));
+        self.ambient = self.ambient(file.vars.unwrap_or_default(), file.secrets.unwrap_or_default());
         let (inputs, applies_when) = self.inputs(file.input);
         let names = Names::of(&inputs);
         let applies_when = applies_when.and_then(|gate| self.expr(&gate, names.question()));
 
-        let budget = self.budget(file.budget.unwrap_or_default());
-        let cache = self.cache(file.cache.unwrap_or_default());
-        let breaker = self.breaker(file.breaker.unwrap_or_default(), &budget);
+        let mut budget_file = file.budget.unwrap_or_default();
+        let chain = chain::ChainFile {
+            answer: budget_file.answer.take(),
+            hedge_max: budget_file.hedge_max.take(),
+            order: budget_file
+                .order
+                .as_ref()
+                .and_then(|order| Some(Spanned::new(order.span(), order.get_ref().0.clone().ok()?))),
+            hedge_after: budget_file.hedge_after.as_ref().and_then(|after| after.get_ref().0.clone().ok()),
+            class: file.class,
+            merge: file.merge,
+            then: file.then,
+            cost: file.cost,
+        };
+        let cache_file = file.cache.unwrap_or_default();
+        self.emergency_lives(&chain.class, &cache_file);
+        let budget = self.budget(budget_file);
+        let mut cache = self.cache(cache_file);
+        let mut breaker = self.breaker(file.breaker.unwrap_or_default(), &budget);
+        if chain::is_emergency(&chain.class) {
+            chain::for_emergency(&mut cache, &mut breaker);
+        }
         let upstreams = self.upstreams(file.upstream, kind, &names, &budget);
         let fallback = file.fallback.and_then(|fallback| self.fallback(fallback, &names));
-        let field_order = record::field_order(&upstreams, fallback.as_deref());
+        let chain = self.chain(name, chain, &names, &upstreams);
+        let field_order = record::field_order(&upstreams, fallback.as_deref(), &chain.then);
         let text_field = self.text_field(file.answer.unwrap_or_default(), kind, &field_order);
 
-        let shape = digest::shape(document);
-        let fingerprint = digest::fingerprint(name, document, &self.secrets);
+        let shape = digest::shape(document, &self.ambient.vars);
+        let fingerprint = digest::fingerprint(name, document, &self.ambient.vars, &self.secrets);
         let policy = Policy {
             name: name.into(),
             kind,
@@ -122,10 +208,16 @@ impl Check<'_> {
             text_field,
             field_order,
             upstreams,
+            chain,
             shape,
             fingerprint,
         };
-        Some(Parsed { policy, enabled })
+        let served = match enabled {
+            EnabledWord::No => Served::No,
+            _ if self.absent.is_empty() => Served::Yes,
+            _ => Served::Without(self.absent),
+        };
+        Some(Parsed { policy, served })
     }
 
     /// A value that must be there, in the table at `table`.

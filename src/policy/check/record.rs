@@ -8,15 +8,20 @@ use super::compile::Names;
 use crate::policy::expr::Place;
 use crate::policy::file::{AnswerFile, FallbackFile};
 use crate::policy::kind::Kind;
-use crate::policy::{FallbackValue, UpstreamPolicy};
+use crate::policy::{FallbackValue, Then, UpstreamPolicy};
 use crate::written::{Node, nearest};
 
-/// Every field once, in the order in which upstreams and then the fallback first name it.
-pub(super) fn field_order(upstreams: &[UpstreamPolicy], fallback: Option<&[(String, FallbackValue)]>) -> Vec<String> {
+/// Every field once, in the order in which upstreams, the fallback and dependent steps first name it.
+pub(super) fn field_order(
+    upstreams: &[UpstreamPolicy],
+    fallback: Option<&[(String, FallbackValue)]>,
+    then: &[Then],
+) -> Vec<String> {
     let named = upstreams.iter().flat_map(|upstream| upstream.fields.iter().map(|(name, _)| name));
     let fallback = fallback.unwrap_or_default().iter().map(|(name, _)| name);
+    let added = then.iter().flat_map(|then| then.fields.iter().map(|(name, _)| name));
     let mut order: Vec<String> = Vec::new();
-    for name in named.chain(fallback) {
+    for name in named.chain(fallback).chain(added) {
         if !order.contains(name) {
             order.push(name.clone());
         }

@@ -4,9 +4,9 @@ use serde_spanned::Spanned;
 
 use super::Check;
 use super::upstream::Around;
-use crate::policy::file::{Named, RuleFile};
+use crate::policy::file::{Named, RuleFile, TransportWord, TtlFile};
 use crate::policy::kind::Kind;
-use crate::policy::{Expr, Rule};
+use crate::policy::{Expr, Rule, TtlRules};
 use crate::written::{Lines, nearest};
 
 impl Check<'_> {
@@ -23,21 +23,66 @@ impl Check<'_> {
         let outcome = self.faults.value(file.outcome);
         let hold = self.faults.value(file.hold);
         let ttl = self.faults.value(file.ttl);
+        let next = self.faults.value(file.next).map(Spanned::into_inner);
+        let hold_from = self.faults.value(file.hold_from);
+        let detail = self.faults.value(file.detail).and_then(|detail| self.reading_expr(&detail, names));
+        let alert = self.faults.or(file.alert, false);
+        let cacheable = self.faults.value(file.cacheable);
+        let breaker = self.faults.value(file.breaker);
         let when = self.required(when, &table, "when", has_when, "add the test, such as `when = \"status == 404\"`");
         let mend = "add what it means, such as `outcome = \"not_found\"`";
         let outcome = self.required(outcome, &table, "outcome", has_outcome, mend);
         let when = when.and_then(|when| self.reading_expr(&when, names));
         let outcome = outcome?.into_inner().0;
 
-        if let Some(ttl) = ttl.as_ref().filter(|_| !outcome.is_answer()) {
-            let what = format!("`ttl` means nothing for `{outcome}`: only answers are kept");
-            self.faults.at(&ttl.span(), what, "take it out, or write `hold` to leave the upstream alone for a while");
+        let spans = [("ttl", ttl.as_ref().map(Spanned::span)), ("cacheable", cacheable.as_ref().map(Spanned::span))];
+        for (key, span) in spans {
+            if let Some(span) = span.filter(|_| !outcome.is_answer()) {
+                let what = format!("`{key}` means nothing for `{outcome}`: only answers are kept");
+                self.faults.at(&span, what, "take it out, or write `hold` to leave the upstream alone for a while");
+            }
         }
-        if let Some(hold) = hold.as_ref().filter(|_| outcome.is_answer()) {
-            let what = format!("`hold` means nothing for `{outcome}`: the upstream answered");
-            self.faults.at(&hold.span(), what, "take it out, or write `ttl` for how long the answer is kept");
+        let spans = [("hold", hold.as_ref().map(Spanned::span)), ("hold_from", hold_from.as_ref().map(Spanned::span))];
+        for (key, span) in spans {
+            if let Some(span) = span.filter(|_| outcome.is_answer()) {
+                let what = format!("`{key}` means nothing for `{outcome}`: the upstream answered");
+                self.faults.at(&span, what, "take it out, or write `ttl` for how long the answer is kept");
+            }
         }
-        Some(Rule { when: when?, outcome, hold: hold.map(Spanned::into_inner), ttl: ttl.map(Spanned::into_inner) })
+        if let Some(breaker) = breaker.as_ref().filter(|_| !outcome.is_failure()) {
+            let what = format!("`breaker` means nothing for `{outcome}`: it is no failure");
+            let mend = "take it out: only `vendor_error` and `timeout` count against an upstream";
+            self.faults.at(&breaker.span(), what, mend);
+        }
+        let cacheable = cacheable.is_none_or(Spanned::into_inner);
+        if let Some(ttl) = ttl.as_ref().filter(|_| !cacheable) {
+            let what = "`ttl` beside `cacheable = false`: the answer is not kept at all";
+            self.faults.at(&ttl.span(), what, "take one of the two out");
+        }
+        Some(Rule {
+            when: when?,
+            outcome,
+            hold: hold.map(Spanned::into_inner),
+            hold_from: hold_from.and_then(|from| self.reading_expr(&from, names)),
+            ttl: ttl.map(Spanned::into_inner),
+            next,
+            detail,
+            alert,
+            cacheable,
+            breaker: breaker.is_none_or(Spanned::into_inner),
+        })
+    }
+
+    /// `[upstream.ttl]`
+    pub(super) fn ttl(&mut self, file: TtlFile, transport: Option<TransportWord>, names: &[&str]) -> TtlRules {
+        let from = self.faults.value(file.from).and_then(|from| self.reading_expr(&from, names));
+        let cache_control = self.faults.value(file.cache_control);
+        if let Some(place) =
+            cache_control.as_ref().filter(|_| transport.is_some_and(|word| word != TransportWord::Http))
+        {
+            self.faults.at(&place.span(), "only HTTP has `Cache-Control`", "take it out, or write `from`");
+        }
+        TtlRules { from, cache_control: cache_control.is_some_and(Spanned::into_inner) }
     }
 
     /// What is kept, in order.

@@ -7,7 +7,7 @@ use super::parts::is_plain;
 use super::upstream::Around;
 use crate::policy::file::{Named, UpstreamFile};
 use crate::policy::{Expr, Secret, SqlPolicy, TransportPolicy};
-use crate::written::{Span, nearest};
+use crate::written::{Node, Span, nearest};
 
 const DATABASE_MEND: &str = "write `database = \"env:NAME\"`, and set NAME to a URL such as postgres://user:password@host/db, mysql://… or sqlite:///path";
 const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];
@@ -22,7 +22,7 @@ impl Check<'_> {
         let database = self.faults.value(file.database);
         let database = self.required(database, &around.table, "database", has_database, DATABASE_MEND);
         let database = database.and_then(|database| self.database(&database));
-        let query = self.faults.value(file.query);
+        let query = file.query.and_then(|query| self.statement_text(query));
         let mend = "add the statement, such as `query = \"select rate from rates where prefix = :key\"`";
         let query = self.required(query, &around.table, "query", has_query, mend);
         let parameters = match &query {
@@ -40,13 +40,23 @@ impl Check<'_> {
         }))
     }
 
-    fn database(&mut self, reference: &Spanned<String>) -> Option<Secret> {
+    pub(super) fn statement_text(&mut self, query: Spanned<Node>) -> Option<Spanned<String>> {
+        let span = query.span();
+        if let Node::Text(text) = query.into_inner() {
+            return Some(Spanned::new(span, text));
+        }
+        let mend = "write it as text, such as `query = \"select rate from rates where prefix = :key\"`";
+        self.faults.at(&span, "the query of `type = \"sql\"` is a statement", mend);
+        None
+    }
+
+    pub(super) fn database(&mut self, reference: &Spanned<String>) -> Option<Secret> {
         if has_no_password(reference.get_ref()) {
             return Some(Secret::open(reference.get_ref()));
         }
         let secret = self.secret(reference)?;
         let scheme = secret.expose().split(':').next().unwrap_or_default().to_owned();
-        if !SCHEMES.contains(&scheme.as_str()) {
+        if !secret.expose().is_empty() && !SCHEMES.contains(&scheme.as_str()) {
             // The value may be a secret whatever is wrong with it, so it is not shown.
             let what = format!("what `{}` refers to is no database URL", reference.get_ref());
             let mend = "it must start with postgres://, mysql://, mariadb:// or sqlite:";
@@ -90,6 +100,17 @@ impl Check<'_> {
             }
         }
         parameters
+    }
+
+    /// A statement whose whole result is wanted: it takes no parameters, since nobody has asked yet.
+    pub(super) fn whole_statement(&mut self, query: &Spanned<String>) {
+        let scan = scan(query.get_ref());
+        self.statement(query, &scan);
+        if let Some((name, at)) = scan.parameters.first() {
+            let what = format!("`:{name}` has no value when a table is loaded: nobody has asked yet");
+            let mend = "select all rows; `key_column` and `keys` say how one is found among them";
+            self.faults.within(&query.span(), *at, what, mend);
+        }
     }
 
     fn unknown_parameter(&mut self, query: &Span, name: &str, at: usize, names: &[&str]) {

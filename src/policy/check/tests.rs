@@ -9,7 +9,8 @@ use crate::policy::expr::Scope;
 use crate::policy::input::InputType;
 use crate::policy::kind::Kind;
 use crate::policy::{
-    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, TransportPolicy, UpstreamPolicy,
+    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, RecordChoice, Service, TableMatch,
+    TableSource, TransportPolicy, UpstreamPolicy,
 };
 
 const EVERYTHING: &str = include_str!("everything.toml");
@@ -60,7 +61,9 @@ fn everything_head_and_times() {
             ("ani", true, None),
             ("account", false, None),
             ("zone", true, Some("sip.carrier.example".to_owned())),
-            ("code", true, Some("42".to_owned()))
+            ("mode", true, Some("full".to_owned())),
+            ("code", true, Some("42".to_owned())),
+            ("want", true, Some("lrn,state".to_owned()))
         ]
     );
     assert!(policy.applies_when.is_some());
@@ -96,7 +99,7 @@ fn everything_head_and_times() {
 fn everything_http() {
     let policy = everything("s3cret");
     let upstream = &policy.upstreams[0];
-    assert_eq!((&*upstream.name, upstream.concurrency, upstream.format), ("vendor-a", 50, Format::Json));
+    assert_eq!((&*upstream.name, upstream.concurrency, upstream.decoding.format), ("vendor-a", 50, Format::Json));
     assert_eq!((upstream.connect_timeout, upstream.total_timeout, upstream.hold), (ms(20), Some(ms(60)), ms(90_000)));
     let rate = upstream.rate.unwrap();
     assert_eq!((rate.per_second, rate.burst), (500.0, 50));
@@ -104,8 +107,18 @@ fn everything_http() {
     let rules: Vec<_> = upstream.rules.iter().map(|rule| (rule.outcome, rule.hold, rule.ttl)).collect();
     assert_eq!(
         rules,
-        [(Outcome::NotFound, None, Some(ms(60_000))), (Outcome::QuotaExhausted, Some(ms(600_000)), None)]
+        [
+            (Outcome::NotFound, None, Some(ms(60_000))),
+            (Outcome::QuotaExhausted, Some(ms(600_000)), None),
+            (Outcome::Found, None, None),
+            (Outcome::VendorError, None, None),
+        ]
     );
+    let options: Vec<_> = upstream.rules.iter().map(|rule| (rule.alert, rule.cacheable, rule.breaker)).collect();
+    assert_eq!(options, [(false, true, true), (true, true, true), (false, false, true), (false, true, false)]);
+    let quota = &upstream.rules[1];
+    assert!(quota.hold_from.is_some() && quota.detail.is_some());
+    assert!(upstream.ttl.from.is_some() && upstream.ttl.cache_control);
     let http = http(upstream);
     assert_eq!((http.method, http.max_body, http.verify_tls), (HttpMethod::Put, 128 * 1024, false));
     assert_eq!(http.headers[0].0, "Accept");
@@ -137,13 +150,20 @@ fn everything_else() {
         .collect();
     assert_eq!(auths, ["basic s3cret s3cret", "Bearer s3cret", "Token s3cret", "api_key=s3cret"]);
     assert_eq!(http(&policy.upstreams[1]).method, HttpMethod::Post);
-    assert_eq!(policy.upstreams[1].format, Format::Text);
+    let decoding = &policy.upstreams[1].decoding;
+    assert_eq!(
+        (decoding.format, decoding.error_format, decoding.separator),
+        (Format::Delimited, Some(Format::Text), Some('|'))
+    );
+    assert_eq!((decoding.columns.len(), decoding.charset.map(|charset| charset.name())), (2, Some("windows-1252")));
 
     let TransportPolicy::Dns(dns) = &policy.upstreams[5].transport else { panic!() };
-    assert_eq!((dns.record, dns.try_timeout, dns.edns, dns.recursion), (DnsRecord::Naptr, ms(15), false, false));
+    assert!(matches!(dns.record, RecordChoice::One(DnsRecord::Naptr)));
+    assert_eq!((dns.try_timeout, dns.edns, dns.recursion, dns.mixed_case, dns.hops), (ms(15), false, false, true, 2));
+    assert_eq!(dns.services, [Service::parse("E2U+pstn:tel").unwrap(), Service::parse("E2U+sip").unwrap()]);
     let servers: Vec<String> = dns.servers.iter().map(ToString::to_string).collect();
     assert_eq!(servers, ["192.0.2.53:53", "192.0.2.54:5353", "[2001:db8::53]:53", "[2001:db8::53]:5353"]);
-    assert_eq!(policy.upstreams[5].format, Format::None);
+    assert_eq!(policy.upstreams[5].decoding.format, Format::None);
 
     // The name that is asked for may be written as `name`; the upstream is then called after its type.
     let TransportPolicy::Dns(dns) = &policy.upstreams[6].transport else { panic!() };
@@ -176,7 +196,7 @@ fn a_small_policy_gets_the_documented_defaults() {
     );
     assert_eq!((breaker.min_samples, breaker.consecutive, breaker.probes), (20, 5, 1));
     let upstream = &policy.upstreams[0];
-    assert_eq!((&*upstream.name, upstream.concurrency, upstream.format), ("http", 200, Format::Json));
+    assert_eq!((&*upstream.name, upstream.concurrency, upstream.decoding.format), ("http", 200, Format::Json));
     assert_eq!((upstream.connect_timeout, upstream.total_timeout, upstream.hold), (ms(50), None, ms(30_000)));
     assert_eq!(
         (http(upstream).method, http(upstream).max_body, http(upstream).verify_tls),
@@ -245,4 +265,36 @@ fn nothing_that_is_typed_makes_the_check_panic() {
             lines.iter().enumerate().filter(|(at, _)| *at != out).map(|(_, line)| format!("{line}\n")).collect();
         let _ = parse("lrn", Path::new("lrn.toml"), &text);
     }
+}
+
+#[test]
+fn everything_of_a_table() {
+    let policy = everything("s3cret");
+    let TransportPolicy::Table(table) = &policy.upstreams.last().unwrap().transport else { panic!() };
+    assert_eq!((table.matching, table.key_columns.as_slice()), (TableMatch::LongestPrefix, &["prefix".to_owned()][..]));
+    let keys: Vec<&str> = table.keys.iter().map(|key| key.source()).collect();
+    assert_eq!(keys, ["{{ key | nanp10 }}", "{{ key | npa }}"]);
+    assert_eq!((table.every, table.load_timeout), (Some(ms(3_600_000)), ms(120_000)));
+    assert_eq!((table.max_change, table.min_rows, table.max_rows), (0.5, 10, 1000));
+    let TableSource::File { path, separator, header, columns } = &table.source else { panic!() };
+    assert_eq!((path.as_path(), *separator, *header), (Path::new("policies/deck.tsv.gz"), b'\t', false));
+    assert_eq!(columns.as_slice(), ["prefix", "state"]);
+}
+
+#[test]
+fn a_table_from_a_database_is_loaded_every_quarter_of_an_hour() {
+    let text = "[input]\nkey = { type = \"text\" }\n[[upstream]]\ntype = \"table\"\ndatabase = \"sqlite:a.db\"\n\
+                query = \"select a, b from t\"\nkey_column = \"a\"\nfields = { b = \"row.b\" }\n";
+    let of = |policy: &Policy| match &policy.upstreams[0].transport {
+        TransportPolicy::Table(table) => (table.matching, table.every, table.origin, table.content),
+        other => panic!("{other:?}"),
+    };
+    let plain = of(&policy(text));
+    assert_eq!((plain.0, plain.1), (TableMatch::Exact, Some(ms(900_000))));
+    let timed = of(&policy(&text.replace("key_column", "every = \"1m\"\nkey_column")));
+    assert_eq!((timed.2, timed.3), (plain.2, plain.3), "only when it is loaded has changed");
+    let fields = of(&policy(&text.replace("row.b", "row.b or 1")));
+    assert!(fields.2 == plain.2 && fields.3 != plain.3);
+    let other = of(&policy(&text.replace("from t", "from u")));
+    assert!(other.2 != plain.2 && other.3 != plain.3);
 }

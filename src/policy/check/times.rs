@@ -86,7 +86,11 @@ impl Check<'_> {
     }
 
     /// `[cache]`
-    pub(super) fn cache(&mut self, file: CacheFile) -> CacheRules {
+    pub(super) fn cache(&mut self, mut file: CacheFile) -> CacheRules {
+        let no_cache = self.faults.or(file.no_cache.take(), false);
+        if no_cache {
+            self.no_lives(&file);
+        }
         let ceiling = self.given(file.ceiling, 30 * DAY);
         let found = self.given(file.found, HOUR.min(ceiling.value));
         let partial = self.given(file.partial, (10 * MINUTE).min(found.value));
@@ -118,6 +122,16 @@ impl Check<'_> {
         }
         self.not_longer("min_ttl", &min_ttl, "max_ttl", max_ttl.value, "no life would lie between the two");
 
+        let refresh_ahead = self.faults.value(file.refresh_ahead);
+        // Not a number is no share either.
+        if let Some(span) = refresh_ahead
+            .as_ref()
+            .filter(|share| share.get_ref().is_nan() || *share.get_ref() <= 0.0)
+            .map(Spanned::span)
+        {
+            let mend = "write 0.8 to renew in the last fifth of a life, or 1 never to";
+            self.faults.at(&span, "every hit would renew its entry", mend);
+        }
         let max_entries = self.faults.value(file.max_entries);
         let max_bytes = self.faults.value(file.max_bytes);
         let zeroes = [
@@ -127,20 +141,39 @@ impl Check<'_> {
         for span in zeroes.into_iter().flatten() {
             self.faults.at(&span, "a cache of size 0 keeps nothing", "to keep nothing, set the lives to \"0\" instead");
         }
+        // What has no life is not kept, and what is not kept is never stale.
+        let life = |given: Given| if no_cache { Duration::ZERO } else { given.value };
         CacheRules {
-            found: found.value,
-            partial: partial.value,
-            not_found: not_found.value,
-            invalid_number: invalid_number.value,
-            stale: stale.value,
-            revalidate: revalidate.value,
+            found: life(found),
+            partial: life(partial),
+            not_found: life(not_found),
+            invalid_number: life(invalid_number),
+            stale: life(stale),
+            revalidate: life(revalidate),
             ceiling: ceiling.value,
             jitter: self.faults.or(file.jitter, Ratio(0.1)).0,
-            refresh_ahead: self.faults.or(file.refresh_ahead, 1.0),
+            refresh_ahead: refresh_ahead.map_or(1.0, Spanned::into_inner),
             min_ttl: min_ttl.value,
             max_ttl: max_ttl.value,
             max_entries: max_entries.map_or(1_000_000, Spanned::into_inner),
             max_bytes: max_bytes.map_or(Bytes(256 * 1024 * 1024), Spanned::into_inner).0,
+        }
+    }
+
+    /// Lives beside `no_cache`.
+    fn no_lives(&mut self, file: &CacheFile) {
+        for (key, life) in [
+            ("found", &file.found),
+            ("partial", &file.partial),
+            ("not_found", &file.not_found),
+            ("invalid_number", &file.invalid_number),
+            ("stale", &file.stale),
+            ("revalidate", &file.revalidate),
+        ] {
+            if let Some(life) = life {
+                let what = format!("`{key}` beside `no_cache`: nothing is kept");
+                self.faults.at(&life.span(), what, "take one of the two out");
+            }
         }
     }
 

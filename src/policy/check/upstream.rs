@@ -8,9 +8,9 @@ use super::Check;
 use super::compile::Names;
 use super::parts::is_plain;
 use crate::policy::expr::READING_NAMES;
-use crate::policy::file::{FormatWord, RateFile, TransportWord, UpstreamFile};
+use crate::policy::file::{RateFile, TransportWord, UpstreamFile};
 use crate::policy::kind::Kind;
-use crate::policy::{Budget, Format, Rate, UpstreamPolicy};
+use crate::policy::{Budget, Decoding, Format, Rate, UpstreamPolicy};
 use crate::written::Span;
 
 /// What all checks of one upstream need.
@@ -26,8 +26,9 @@ pub(super) struct Around<'a> {
 const fn reading_names(transport: TransportWord) -> &'static [&'static str] {
     match transport {
         TransportWord::Http => &["status", "headers", "body", "text"],
-        TransportWord::Dns => &["rcode", "answers"],
+        TransportWord::Dns => &["rcode", "answers", "enum"],
         TransportWord::Sql => &["rows"],
+        TransportWord::Table => &["row"],
     }
 }
 
@@ -63,17 +64,28 @@ impl Check<'_> {
     ) -> Option<UpstreamPolicy> {
         let given = file.transport.is_some();
         let transport = self.faults.value(file.transport.take());
-        let mend = "add `type = \"http\"`, `\"dns\"` or `\"sql\"`";
+        let mend = "add `type = \"http\"`, `\"dns\"`, `\"sql\"` or `\"table\"`";
         let transport = self.required(transport, &around.table, "type", given, mend).map(Spanned::into_inner);
 
         let name = self.upstream_name(&mut file, around, transport, taken);
         if let Some(transport) = transport {
             self.foreign_keys(&file, transport);
         }
-        let names = around.names.reading(transport.map_or(&READING_NAMES, reading_names));
+        let names = match transport {
+            // A table's records are made when it is loaded, when nobody has asked yet.
+            Some(TransportWord::Table) => reading_names(TransportWord::Table).to_vec(),
+            transport => around.names.reading(transport.map_or(&READING_NAMES, reading_names)),
+        };
+        if let (Some(TransportWord::Table), Some(rule)) = (transport, file.rule.first()) {
+            let mend = "take it out: a row that is there is `found`, one that is not is `not_found`";
+            self.faults.at(&rule.span(), "a table has no rules", mend);
+        }
         let rules = self.rules(std::mem::take(&mut file.rule), &names);
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
+        let also = self.also(std::mem::take(&mut file.also), &names);
+
+        let ttl = self.ttl(file.ttl.take().unwrap_or_default(), transport, &names);
 
         let timeout = file.timeout.take().unwrap_or_default();
         let connect = self.within_background(timeout.connect, around.budget, "connect");
@@ -81,18 +93,17 @@ impl Check<'_> {
         let concurrency = self.at_least_one(file.concurrency.take(), 200);
         let rate = file.rate.take().and_then(|rate| self.rate(rate));
         let hold = self.faults.or(file.hold.take(), Duration::from_secs(30));
-        let format = self.faults.or(
-            file.format.take(),
-            FormatWord(match transport {
-                Some(TransportWord::Http) => Format::Json,
-                _ => Format::None,
-            }),
-        );
+        let decoding = match transport {
+            // What stands between a file's columns is the table's own affair.
+            Some(TransportWord::Table) => Decoding { format: Format::None, ..Decoding::default() },
+            transport => self.decoding(&mut file, transport),
+        };
 
         let transport = match transport? {
             TransportWord::Http => self.http(file, around),
             TransportWord::Dns => self.dns(file, around),
             TransportWord::Sql => self.sql(file, around),
+            TransportWord::Table => self.table(file, around, &fields, &required),
         };
         Some(UpstreamPolicy {
             name: name.into(),
@@ -101,11 +112,13 @@ impl Check<'_> {
             total_timeout: total,
             concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
             rate,
-            format: format.0,
+            decoding,
             rules,
             fields,
             required,
+            also,
             hold,
+            ttl,
         })
     }
 
@@ -165,8 +178,18 @@ impl Check<'_> {
 
     /// Keys that mean nothing for this transport.
     fn foreign_keys(&mut self, file: &UpstreamFile, transport: TransportWord) {
-        for (key, owner, span) in keys_of_transports(file) {
-            if let (true, Some(span)) = (owner != transport, span) {
+        // `query` is a statement for SQL and a table of parameters for HTTP.
+        if let (TransportWord::Dns, Some(query)) = (transport, &file.query) {
+            let mend = "take it out: it belongs to `type = \"sql\"` and `type = \"http\"`";
+            self.faults.at(&query.span(), "`query` means nothing for `type = \"dns\"`", mend);
+        }
+        // A table has the statement's keys as well, or those of a body in columns.
+        let shared = |key: &str| {
+            transport == TransportWord::Table
+                && matches!(key, "database" | "query" | "max_rows" | "separator" | "columns")
+        };
+        for (key, owner, span) in keys_of_transports(file).into_iter().chain(keys_of_tables(file)) {
+            if let (true, Some(span)) = (owner != transport && !shared(key), span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
                 self.faults.at(&span, what, format!("take it out: it belongs to `type = \"{}\"`", owner.as_str()));
             }
@@ -175,14 +198,32 @@ impl Check<'_> {
 }
 
 /// Every key that belongs to one transport, and where it stands if it does.
-fn keys_of_transports(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 20] {
+fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, Option<Span>)> {
     use TransportWord::{Dns, Http, Sql};
     fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
         value.as_ref().map(Spanned::span)
     }
-    [
+    vec![
+        ("error_format", Http, at(&file.error_format)),
+        ("charset", Http, at(&file.charset)),
+        ("separator", Http, at(&file.separator)),
+        ("columns", Http, at(&file.columns)),
         ("method", Http, at(&file.method)),
         ("url", Http, at(&file.url)),
+        ("urls", Http, at(&file.urls)),
+        ("json", Http, at(&file.json)),
+        ("form", Http, at(&file.form)),
+        ("xml", Http, at(&file.xml)),
+        ("graphql", Http, at(&file.graphql)),
+        ("auth_by", Http, at(&file.auth_by)),
+        ("auths", Http, at(&file.auths)),
+        ("safe", Http, at(&file.safe)),
+        ("retry", Http, at(&file.retry)),
+        ("redirects", Http, at(&file.redirects)),
+        ("user_agent", Http, at(&file.user_agent)),
+        ("source_address", Http, at(&file.source_address)),
+        ("proxy", Http, at(&file.proxy)),
+        ("tls", Http, at(&file.tls)),
         ("headers", Http, at(&file.headers)),
         ("body", Http, at(&file.body)),
         ("content_type", Http, at(&file.content_type)),
@@ -196,11 +237,32 @@ fn keys_of_transports(file: &UpstreamFile) -> [(&'static str, TransportWord, Opt
         ("try_timeout", Dns, at(&file.try_timeout)),
         ("edns", Dns, at(&file.edns)),
         ("recursion", Dns, at(&file.recursion)),
+        ("mixed_case", Dns, at(&file.mixed_case)),
+        ("services", Dns, at(&file.services)),
+        ("hops", Dns, at(&file.hops)),
         ("database", Sql, at(&file.database)),
-        ("query", Sql, at(&file.query)),
         ("parameters", Sql, at(&file.parameters)),
         ("pool", Sql, at(&file.pool)),
         ("max_rows", Sql, at(&file.max_rows)),
+    ]
+}
+
+/// As [`keys_of_transports`], for tables.
+fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 9] {
+    use TransportWord::Table;
+    fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
+        value.as_ref().map(Spanned::span)
+    }
+    [
+        ("file", Table, at(&file.file)),
+        ("header", Table, at(&file.header)),
+        ("match", Table, at(&file.matching)),
+        ("key_column", Table, at(&file.key_column)),
+        ("keys", Table, at(&file.keys)),
+        ("every", Table, at(&file.every)),
+        ("load_timeout", Table, at(&file.load_timeout)),
+        ("max_change", Table, at(&file.max_change)),
+        ("min_rows", Table, at(&file.min_rows)),
     ]
 }
 

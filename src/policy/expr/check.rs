@@ -11,10 +11,11 @@ use minijinja::machinery::{Span, parse, parse_expr};
 
 use super::environment::{self, FUNCTIONS, GLOBALS};
 use super::known::{
-    filter_instead, known_arity, known_filter, known_pattern, known_test, named, range, raw_in_the_middle,
+    filter_instead, known_arity, known_filter, known_map, known_pattern, known_test, named, range, raw_in_the_middle,
 };
 use super::{CompileError, MAX_SOURCE, READING_NAMES};
-use crate::policy::filters;
+use crate::policy::maps::Maps;
+use crate::policy::{ambient, filters};
 
 /// What the text should have been, for messages.
 pub(super) const EXPRESSION: &str = "expression";
@@ -37,7 +38,7 @@ pub(super) fn bounded(source: &str) -> Result<(), CompileError> {
 }
 
 /// Checks an expression's names.
-pub(super) fn expression(source: &str, names: &[&str]) -> Result<(), CompileError> {
+pub(super) fn expression(source: &str, names: &[&str], maps: &Maps) -> Result<(), CompileError> {
     if source.trim().is_empty() {
         return Err(CompileError {
             at: super::place::whole(source),
@@ -46,14 +47,14 @@ pub(super) fn expression(source: &str, names: &[&str]) -> Result<(), CompileErro
         });
     }
     let tree = parse_expr(source).map_err(|error| not_parsed(source, &error, EXPRESSION))?;
-    Walk::new(names).expr(&tree)
+    Walk::new(names, maps).expr(&tree)
 }
 
 /// Checks a template's names.
-pub(super) fn template(source: &str, names: &[&str]) -> Result<(), CompileError> {
+pub(super) fn template(source: &str, names: &[&str], maps: &Maps) -> Result<(), CompileError> {
     let tree = parse(source, environment::ONLY_TEMPLATE, environment::syntax())
         .map_err(|error| not_parsed(source, &error, TEMPLATE))?;
-    Walk::new(names).stmt(&tree)
+    Walk::new(names, maps).stmt(&tree)
 }
 
 /// What the parser said, with its place.
@@ -64,6 +65,14 @@ pub(super) fn not_parsed(source: &str, error: &minijinja::Error, kind: &str) -> 
         "write an expression without `{{` and `}}`".to_owned()
     } else if kind == EXPRESSION && (source.contains("&&") || source.contains("||")) {
         "write `and`, `or` and `not`".to_owned()
+    } else if kind == EXPRESSION && source[at.start..].starts_with('=') {
+        "write `==` to compare two values, as in `status == 404`".to_owned()
+    } else if detail.contains("end of string") {
+        "a text has no closing quote: close it with the quote that opened it".to_owned()
+    } else if detail.contains("end of variable block") {
+        "close the value with `}}`, as in `{{ key | nanp10 }}`".to_owned()
+    } else if let Some(bracket) = detail.strip_prefix("unexpected end of input, expected ") {
+        format!("something is open: close it with {bracket}")
     } else {
         format!("mend the {kind} here; it is Jinja, as in `body.lrn or key` or `{{{{ key | nanp10 }}}}`")
     };
@@ -88,11 +97,12 @@ fn within(source: &str, range: Range<usize>) -> Range<usize> {
 /// The walk: which names are in reach where it stands.
 struct Walk<'a> {
     names: Vec<&'a str>,
+    maps: &'a Maps,
 }
 
 impl<'a> Walk<'a> {
-    fn new(names: &[&'a str]) -> Self {
-        Self { names: GLOBALS.iter().chain(FUNCTIONS.iter()).copied().chain(names.iter().copied()).collect() }
+    fn new(names: &[&'a str], maps: &'a Maps) -> Self {
+        Self { names: GLOBALS.iter().chain(FUNCTIONS.iter()).copied().chain(names.iter().copied()).collect(), maps }
     }
 
     /// Runs a part whose names end with it.
@@ -183,7 +193,12 @@ impl<'a> Walk<'a> {
                 self.expr(&slice.expr)?;
                 self.exprs([&slice.start, &slice.stop, &slice.step].into_iter().flatten())
             }
-            Expr::GetAttr(get) => self.expr(&get.expr),
+            Expr::GetAttr(get) => match &get.expr {
+                Expr::Var(table) if ambient::NAMES.contains(&table.id) && !self.names.contains(&table.id) => {
+                    self.known_name(&format!("{}.{}", table.id, get.name), table.span())
+                }
+                within => self.expr(within),
+            },
             Expr::GetItem(get) => self.exprs([&get.expr, &get.subscript_expr]),
             Expr::List(list) => self.exprs(&list.items),
             Expr::Tuple(tuple) => self.exprs(&tuple.items),
@@ -226,7 +241,7 @@ impl<'a> Walk<'a> {
         match filter.name {
             "select" | "reject" => word(0).map_or(Ok(()), |(name, at)| known_test(&name, at))?,
             "selectattr" | "rejectattr" => word(1).map_or(Ok(()), |(name, at)| known_test(&name, at))?,
-            "map" => word(0).map_or(Ok(()), |(name, at)| known_filter(&name, at))?,
+            "map" => word(0).map_or(Ok(()), |(name, at)| known_map(&name, at, self.maps))?,
             _ => {}
         }
         self.args(&filter.args)
@@ -264,6 +279,13 @@ impl<'a> Walk<'a> {
         names.dedup();
         let mend = match filters::nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if ambient::NAMES.contains(&name) => {
+                format!("write `{name}.NAME`, with a name that stands in [{name}]")
+            }
+            None if name.starts_with("vars.") || name.starts_with("secrets.") => {
+                let (table, name) = name.split_once('.').unwrap_or_default();
+                format!("declare `{name} = …` in [{table}]; only templates see it, rules and fields do not")
+            }
             None if READING_NAMES.contains(&name) => "only rules and fields see what the upstream said".to_owned(),
             None => format!(
                 "known here: {}; a further input is declared in [input], a fixed text stands in quotes",

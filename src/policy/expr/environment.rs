@@ -28,7 +28,7 @@ const REMOVED_FILTERS: [&str; 6] = ["safe", "escape", "e", "tojson", "pprint", "
 const REMOVED_FUNCTIONS: [&str; 2] = ["debug", "namespace"];
 
 /// The names that are there without being declared.
-pub(super) const GLOBALS: [&str; 1] = ["tollfree"];
+pub(super) const GLOBALS: [&str; 3] = ["tollfree", filters::LISTS[0], filters::LISTS[1]];
 
 /// The functions that may be called.
 pub(super) const FUNCTIONS: [&str; 2] = ["range", "dict"];
@@ -154,7 +154,7 @@ pub(super) fn syntax() -> SyntaxConfig {
 }
 
 /// Every filter there is, for checks and suggestions.
-pub(super) fn filter_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn filter_names() -> impl Iterator<Item = &'static str> {
     BUILT_IN_FILTERS.into_iter().chain(filters::names())
 }
 

@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use minijinja::machinery::Span;
-use minijinja::machinery::ast::{CallArg, Expr};
+use minijinja::machinery::ast::{CallArg, Const, Expr, Spanned};
 use minijinja::{Error, ErrorKind, Value};
 
 use super::{CompileError, environment};
 use crate::policy::filters;
+use crate::policy::maps::{self, Maps};
 
 fn has_filter(name: &str) -> bool {
     environment::filter_names().any(|known| known == name)
@@ -31,6 +32,20 @@ pub(super) fn known_filter(name: &str, at: Range<usize>) -> Result<(), CompileEr
         },
     };
     Err(CompileError { at, what: format!("there is no filter `{name}`"), mend })
+}
+
+/// `map` takes the name of a value map or of a filter.
+pub(super) fn known_map(name: &str, at: Range<usize>, maps: &Maps) -> Result<(), CompileError> {
+    if maps.has(name) || has_filter(name) {
+        return Ok(());
+    }
+    let shipped: Vec<&'static str> = maps::shipped_names().into_iter().chain(environment::filter_names()).collect();
+    let near = filters::nearest(name, maps.names()).or_else(|| filters::nearest(name, shipped));
+    let mend = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("add it as [maps.{name}]; the maps that ship are {}", filters::map_names()),
+    };
+    Err(CompileError { at, what: format!("there is no filter and no value map `{name}`"), mend })
 }
 
 pub(super) fn known_test(name: &str, at: Range<usize>) -> Result<(), CompileError> {
@@ -82,10 +97,33 @@ pub(super) fn raw_in_the_middle(at: Range<usize>) -> CompileError {
 
 /// A regular expression that stands in the source is compiled with it.
 pub(super) fn known_pattern(name: &str, args: &[CallArg<'_>]) -> Result<(), CompileError> {
-    if !matches!(name, "regex_search" | "regex_replace" | "matching") {
+    let is_time = matches!(name, "epoch" | "iso" | "date");
+    if !is_time && !matches!(name, "regex_search" | "regex_replace" | "regex_groups" | "matching") {
         return Ok(());
     }
-    let Some(CallArg::Pos(Expr::Const(pattern))) = args.first() else { return Ok(()) };
+    match args.first() {
+        Some(CallArg::Pos(Expr::Const(pattern))) if is_time => known_time(pattern),
+        Some(CallArg::Pos(Expr::Const(pattern))) => known_regex(pattern),
+        Some(CallArg::Pos(Expr::List(list))) => list.items.iter().try_for_each(|item| match item {
+            Expr::Const(pattern) => known_regex(pattern),
+            _ => Ok(()),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn known_time(pattern: &Spanned<Const>) -> Result<(), CompileError> {
+    match pattern.value.as_str() {
+        Some(text) if !filters::is_time_pattern(text) => Err(CompileError {
+            at: range(pattern.span()),
+            what: format!("`{text}` is no pattern of a time"),
+            mend: "write it as strptime has it, such as \"%m/%d/%Y\" or \"%d.%m.%Y %H:%M:%S\"".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn known_regex(pattern: &Spanned<Const>) -> Result<(), CompileError> {
     let Some(text) = pattern.value.as_str() else { return Ok(()) };
     filters::pattern(text).map(drop).map_err(|why| CompileError {
         at: range(pattern.span()),

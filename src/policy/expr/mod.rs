@@ -18,8 +18,14 @@ mod scope;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use minijinja::{Environment, Expression, Value};
 
+use super::ambient::{self, Ambient};
+use crate::policy::maps::Maps;
+
+pub(crate) use environment::filter_names;
 pub use place::Place;
 pub use scope::Scope;
 
@@ -28,7 +34,7 @@ pub const QUESTION_NAMES: [&str; 1] = ["key"];
 
 /// The names that rules and fields may use beside [`QUESTION_NAMES`] and the declared inputs.
 /// None of them may be an input's name.
-pub const READING_NAMES: [&str; 7] = ["status", "headers", "body", "text", "rcode", "answers", "rows"];
+pub const READING_NAMES: [&str; 9] = ["status", "headers", "body", "text", "rcode", "answers", "rows", "row", "enum"];
 
 /// The longest source that is compiled, in bytes.
 const MAX_SOURCE: usize = 64 * 1024;
@@ -37,6 +43,7 @@ const MAX_SOURCE: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Expr {
     source: String,
+    maps: Option<Arc<Maps>>,
     run: Expression<'static, 'static>,
 }
 
@@ -44,6 +51,7 @@ pub struct Expr {
 #[derive(Debug)]
 pub struct Template {
     source: String,
+    maps: Option<Arc<Maps>>,
     place: Place,
     // Boxed: policies hold many templates inline, and this is large.
     run: Box<Environment<'static>>,
@@ -72,12 +80,20 @@ impl Expr {
     /// # Errors
     /// Unknown filters, tests and names, and text that is no expression.
     pub fn compile(source: &str, names: &[&str]) -> Result<Self, CompileError> {
+        Self::compile_with(source, names, &Arc::default())
+    }
+
+    /// Compiles it with a policy's own value maps, which it carries along.
+    ///
+    /// # Errors
+    /// As [`Expr::compile`].
+    pub fn compile_with(source: &str, names: &[&str], maps: &Arc<Maps>) -> Result<Self, CompileError> {
         check::bounded(source)?;
-        check::expression(source, names)?;
+        check::expression(source, names, maps)?;
         let run = environment::shared()
             .compile_expression_owned(source.to_owned())
             .map_err(|error| check::not_parsed(source, &error, check::EXPRESSION))?;
-        Ok(Self { source: source.to_owned(), run })
+        Ok(Self { source: source.to_owned(), maps: own(maps), run })
     }
 
     /// The text that it was compiled from.
@@ -90,7 +106,7 @@ impl Expr {
     /// # Errors
     /// When a filter refuses its input, two values do not go together, or the run takes too long.
     pub fn eval(&self, scope: &Scope) -> Result<Value, ExprError> {
-        self.run.eval(scope.0.clone()).map_err(ExprError::from)
+        self.run.eval(scope.with_maps(self.maps.as_ref())).map_err(ExprError::from)
     }
 
     /// Runs it and asks whether the result counts as true.
@@ -103,17 +119,43 @@ impl Expr {
 }
 
 impl Template {
+    /// The names that it uses with what it takes of them, such as `key` and `parts.lrn.lrn`.
+    pub fn paths(&self) -> Vec<String> {
+        let template = self.run.get_template(environment::ONLY_TEMPLATE);
+        template.map_or_else(|_| Vec::new(), |template| template.undeclared_variables(true).into_iter().collect())
+    }
+
     /// Compiles it for its place.
     ///
     /// # Errors
     /// As [`Expr::compile`]; and a byte 0 in a JSON body's own text.
     pub fn compile(source: &str, names: &[&str], place: Place) -> Result<Self, CompileError> {
+        Self::compile_within(source, names, place, &Arc::default(), &Arc::default())
+    }
+
+    /// As [`Template::compile`], with the policy's `[vars]` and `[secrets]` in reach, and its own value maps, which it
+    /// carries along.
+    ///
+    /// # Errors
+    /// As [`Template::compile`].
+    pub fn compile_within(
+        source: &str,
+        names: &[&str],
+        place: Place,
+        ambient: &Arc<Ambient>,
+        maps: &Arc<Maps>,
+    ) -> Result<Self, CompileError> {
+        let known = ambient.names();
+        let names: Vec<&str> = names.iter().copied().chain(known.iter().map(String::as_str)).collect();
         check::bounded(source)?;
-        check::template(source, names)?;
+        check::template(source, &names, maps)?;
         place.accepts(source)?;
-        let run = environment::of_template(source, place)
+        let mut run = environment::of_template(source, place)
             .map_err(|error| check::not_parsed(source, &error, check::TEMPLATE))?;
-        Ok(Self { source: source.to_owned(), place, run: Box::new(run) })
+        for (name, value) in ambient::NAMES.into_iter().zip(ambient.values()) {
+            run.add_global(name, value);
+        }
+        Ok(Self { source: source.to_owned(), maps: own(maps), place, run: Box::new(run) })
     }
 
     /// The text that it was compiled from.
@@ -128,8 +170,13 @@ impl Template {
     /// that no DNS can hold.
     pub fn render(&self, scope: &Scope) -> Result<String, ExprError> {
         let template = self.run.get_template(environment::ONLY_TEMPLATE)?;
-        self.place.finish(template.render(scope.0.clone())?)
+        self.place.finish(template.render(scope.with_maps(self.maps.as_ref()))?)
     }
+}
+
+/// Most policies have no maps of their own, and then nothing is carried.
+fn own(maps: &Arc<Maps>) -> Option<Arc<Maps>> {
+    (!maps.is_empty()).then(|| Arc::clone(maps))
 }
 
 impl From<minijinja::Error> for ExprError {

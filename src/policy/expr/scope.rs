@@ -6,8 +6,12 @@
 use std::sync::Arc;
 
 use minijinja::Value;
-use minijinja::value::{Enumerator, Object};
+use minijinja::value::{Enumerator, Object, Serde};
+use serde_json::{Map, Value as Json};
 
+use crate::policy::filters::OWN_MAPS;
+use crate::policy::input::WANT;
+use crate::policy::maps::Maps;
 use crate::policy::{Question, Reading};
 
 /// What expressions see: `key`, the declared inputs, and what an upstream said, if it has said something.
@@ -20,9 +24,59 @@ impl Scope {
         Self(Value::from_object(Names::of(question, None)))
     }
 
+    /// The question's names, and others beside them.
+    pub fn of_question_and(question: &Question, further: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
+        let further = further.into_iter().collect();
+        Self(Value::from_object(Names { further, ..Names::of(question, None) }))
+    }
+
+    /// What a table's fields see: the columns of one row as `row`, and no question.
+    pub fn of_row(row: Value) -> Self {
+        Self(Value::from_pairs([("row", row)]))
+    }
+
+    /// What a bundle's templates see: the request's parameters, and the parts before as `parts`.
+    pub fn of_bundle(parameters: &[(String, String)], parts: Map<String, Json>) -> Self {
+        let parameters = parameters.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str())));
+        Self(Value::from_pairs(parameters.chain([("parts", Value::from(Serde(parts)))])))
+    }
+
     /// The names a rule or a field sees.
     pub fn of_reading(question: &Question, reading: &Reading) -> Self {
         Self(Value::from_object(Names::of(question, Some(Said::of(reading)))))
+    }
+}
+
+impl Scope {
+    /// The same names, with an expression's own value maps beside them.
+    pub(super) fn with_maps(&self, maps: Option<&Arc<Maps>>) -> Value {
+        match maps {
+            None => self.0.clone(),
+            Some(maps) => Value::from_object(WithMaps { names: self.0.clone(), maps: Arc::clone(maps) }),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WithMaps {
+    names: Value,
+    maps: Arc<Maps>,
+}
+
+impl Object for WithMaps {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
+        if name == OWN_MAPS {
+            return Some(Value::from_dyn_object(Arc::clone(&self.maps)));
+        }
+        self.names.get_attr(name).ok().filter(|value| !value.is_undefined())
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::NonEnumerable
     }
 }
 
@@ -31,6 +85,7 @@ struct Names {
     key: Value,
     inputs: Vec<(Arc<str>, Value)>,
     said: Option<Said>,
+    further: Vec<(&'static str, Value)>,
 }
 
 #[derive(Debug)]
@@ -42,16 +97,22 @@ struct Said {
     rcode: Value,
     answers: Value,
     rows: Value,
+    enumeration: Value,
 }
 
 impl Names {
     fn of(question: &Question, said: Option<Said>) -> Self {
         let inputs = question
             .named_inputs()
-            .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, Value::from)))
+            .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, |value| input(name, value))))
             .collect();
-        Self { key: Value::from(question.key.as_str()), inputs, said }
+        Self { key: Value::from(question.key.as_str()), inputs, said, further: Vec::new() }
     }
+}
+
+/// An input's value; the wanted parts are a list.
+fn input(name: &str, value: &str) -> Value {
+    if name == WANT { value.split(',').map(Value::from).collect() } else { Value::from(value) }
 }
 
 impl Said {
@@ -64,6 +125,7 @@ impl Said {
             rcode: reading.rcode.as_deref().map_or(Value::UNDEFINED, Value::from),
             answers: reading.answers.clone(),
             rows: reading.rows.clone(),
+            enumeration: reading.enumeration.clone(),
         }
     }
 
@@ -76,6 +138,7 @@ impl Said {
             "rcode" => &self.rcode,
             "answers" => &self.answers,
             "rows" => &self.rows,
+            "enum" => &self.enumeration,
             _ => return None,
         };
         Some(value.clone())
@@ -107,6 +170,9 @@ impl Object for Names {
             return Some(self.key.clone());
         }
         if let Some((_, value)) = self.inputs.iter().find(|(known, _)| &**known == name) {
+            return Some(value.clone());
+        }
+        if let Some((_, value)) = self.further.iter().find(|(known, _)| *known == name) {
             return Some(value.clone());
         }
         self.said.as_ref().and_then(|said| said.get(name))

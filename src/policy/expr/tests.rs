@@ -15,7 +15,7 @@ fn question() -> Question {
 
 fn reading(body: &serde_json::Value) -> Scope {
     let headers = vec![("X-Cost".to_owned(), "1".to_owned()), ("x-cost".to_owned(), "2".to_owned())];
-    let reading = Reading::of_http(200, headers, body.to_string().as_bytes(), Format::Json);
+    let reading = Reading::of_http(200, headers, body.to_string().as_bytes(), &Format::Json.into());
     Scope::of_reading(&question(), &reading)
 }
 
@@ -192,7 +192,7 @@ fn a_typo_is_found_when_it_is_compiled() {
         ("status == 1 and stauts == 2", 16..22, "no name `stauts`", "`status`"),
         ("body is definde", 8..15, "no test `definde`", "`defined`"),
         ("body | selectattr('a', 'eqq', 1)", 23..28, "no test `eqq`", "`eq`"),
-        ("body | map('uper')", 11..17, "no filter `uper`", "`upper`"),
+        ("body | map('uper')", 11..17, "no filter and no value map `uper`", "`upper`"),
         ("body.a.startswith('x')", 7..17, "no method `startswith`", "startingwith"),
         ("lower(body)", 0..5, "no function `lower`", "`value | lower`"),
         ("body | tojson", 7..13, "no filter `tojson`", "leave it out"),
@@ -293,4 +293,40 @@ proptest::proptest! {
         let tree: serde_json::Value = serde_json::from_str(&text).unwrap();
         proptest::prop_assert_eq!(tree, json!({"a": value, "b": value}));
     }
+}
+
+#[test]
+fn the_wanted_parts_are_a_list() {
+    let question =
+        Question { inputs: vec![Some("lrn,cnam".into())], names: vec!["want".into()], ..Question::of_key("k") };
+    let template =
+        Template::compile("{{ want | join('+') }} {{ 'cna' in want }}", &["key", "want"], Place::Plain).unwrap();
+    assert_eq!(template.render(&Scope::of_question(&question)).unwrap(), "lrn+cnam False");
+}
+
+#[test]
+fn an_expression_carries_its_policys_maps_along() {
+    use crate::policy::maps::{Maps, ValueMap};
+    let mut map = ValueMap::default();
+    map.add_word("x", "y".into());
+    let mut maps = Maps::default();
+    maps.add("own".to_owned(), map);
+    let maps = std::sync::Arc::new(maps);
+    let scope = Scope::of_question(&Question::of_key("X"));
+    let expr = Expr::compile_with("key | map('own')", &["key"], &maps).unwrap();
+    assert_eq!(expr.eval(&scope).unwrap().as_str(), Some("y"));
+    let template = Template::compile_within(
+        "{{ [key, 'z'] | map('own', '-') | join }}{{ key }}",
+        &["key"],
+        Place::Plain,
+        &std::sync::Arc::default(),
+        &maps,
+    )
+    .unwrap();
+    assert_eq!(template.render(&scope).unwrap(), "y-X");
+    assert!(Expr::compile("key | map('own')", &["key"]).is_err());
+    let shipped = Expr::compile("['Wireless', 'x'] | map('line_type') | list", &["key"]).unwrap();
+    assert_eq!(shipped.eval(&scope).unwrap().get_item_by_index(0).unwrap().as_str(), Some("mobile"));
+    let jinja = Expr::compile("['a'] | map('upper') | first", &["key"]).unwrap();
+    assert_eq!(jinja.eval(&scope).unwrap().as_str(), Some("A"));
 }

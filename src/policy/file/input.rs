@@ -7,7 +7,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_spanned::Spanned;
 
 use super::words::{CountryCode, InputWord};
-use crate::written::Field;
+use crate::written::{Field, Lines};
 
 /// `[input]`
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct InputFile {
     pub key: Option<Spanned<DeclaredFile>>,
     /// The gate: an expression over key and inputs.
     pub applies_when: Field<String>,
+    /// The parts of an answer that a caller may ask for.
+    pub want: Lines<String>,
     /// Every other key declares an input of that name, in order.
     pub further: Vec<(Spanned<String>, Spanned<DeclaredFile>)>,
 }
@@ -29,6 +31,8 @@ pub(crate) struct DeclaredFile {
     pub country: Field<CountryCode>,
     pub optional: Field<bool>,
     pub default: Field<String>,
+    /// What a word may be.
+    pub words: Lines<String>,
 }
 
 impl<'de> Deserialize<'de> for InputFile {
@@ -51,6 +55,7 @@ impl<'de> Visitor<'de> for InputVisitor {
         while let Some(name) = table.next_key::<Spanned<String>>()? {
             match name.get_ref().as_str() {
                 "key" => input.key = Some(table.next_value()?),
+                "want" => input.want = Some(table.next_value()?),
                 "applies_when" => input.applies_when = Some(table.next_value()?),
                 _ => input.further.push((name, table.next_value()?)),
             }

@@ -3,6 +3,7 @@
 //! Every key may be left out here, and a value may be wrong: `check` decides, with the whole policy
 //! in sight, and turns this into [`crate::policy::Policy`]. A key that is not on this page is an error.
 
+pub(super) mod chain;
 mod input;
 mod upstream;
 mod words;
@@ -12,30 +13,52 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
-use crate::written::{Bytes, Field, Node, Ratio};
+use crate::written::{Bytes, Field, Node, Plain, Ratio, Written};
 
 pub(super) use input::{DeclaredFile, InputFile};
-pub(super) use upstream::{AuthFile, Named, RateFile, RuleFile, UpstreamFile};
-pub(super) use words::{AuthWord, FormatWord, HedgeAfter, InputWord, KindWord, OrderWord, TransportWord};
+pub(super) use upstream::{AuthFile, GraphqlFile, Named, RateFile, RuleFile, TlsFile, TtlFile, UpstreamFile};
+pub(super) use words::{
+    AlgorithmWord, AuthWord, ClientAuthWord, EnabledWord, EncodingWord, FormatWord, HedgeAfter, InputWord, KindWord,
+    OrderWord, RecordWord, RedirectsWord, ServiceName, TlsWord, TransportWord,
+};
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct PolicyFile {
-    /// `false`: checked, but not served.
-    pub enabled: Field<bool>,
+    /// `true`. With `false` it is checked, but not served; with `"secrets"` it is served once every secret it
+    /// names is there.
+    pub enabled: Field<EnabledWord>,
     /// `raw`, where it is left out.
     pub kind: Field<KindWord>,
     /// One line for people.
     pub describe: Field<String>,
+    /// Fixed values; the main config's `[vars]` and the environment's `DIPCACHE_VARS__NAME` go before them.
+    pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
+    /// References, for `{{ secrets.NAME }}`.
+    pub secrets: Option<Named>,
     pub input: Option<Spanned<InputFile>>,
     pub budget: Option<BudgetFile>,
     pub cache: Option<CacheFile>,
     pub breaker: Option<BreakerFile>,
     pub fallback: Option<Spanned<FallbackFile>>,
     pub answer: Option<AnswerFile>,
+    /// Value maps of the policy's own, by name.
+    pub maps: Option<IndexMap<Spanned<String>, MapFile>>,
     pub upstream: Option<Vec<Spanned<UpstreamFile>>>,
+    /// ordinary, or emergency.
+    pub class: Field<chain::ClassWord>,
+    /// Whose value of a field goes first, where answers are merged.
+    pub merge: Option<Spanned<chain::MergeFile>>,
+    /// Other lookups that are asked with keys from this one's record.
+    #[serde(default)]
+    pub then: Vec<Spanned<chain::ThenFile>>,
+    pub cost: Option<Spanned<chain::CostFile>>,
 }
+
+/// `[maps.NAME]`: a vendor's word and what it means. A word between slashes is a regular expression, and `*` stands
+/// for every other word.
+pub(super) type MapFile = IndexMap<Spanned<String>, Spanned<Node>>;
 
 /// `[budget]`
 #[derive(Debug, Default, Deserialize)]
@@ -49,12 +72,18 @@ pub(super) struct BudgetFile {
     pub order: Field<OrderWord>,
     /// The head start of each upstream over the next; half of `call`, which also stands in for `p95`.
     pub hedge_after: Field<HedgeAfter>,
+    /// 0.05; the most extra requests as a share of all dips. Must be said where dips cost money.
+    pub hedge_max: Field<Ratio>,
+    /// `first` usable, or `merge`: missing fields from the next upstream; first.
+    pub answer: Field<chain::AnswerWord>,
 }
 
 /// `[cache]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct CacheFile {
+    /// false: nothing is ever kept, and no other key of this table means anything.
+    pub no_cache: Field<bool>,
     /// 1h.
     pub found: Field<Duration>,
     /// 10m, at most `found`.

@@ -2,11 +2,44 @@
 
 use std::time::Duration;
 
+use encoding_rs::Encoding;
+
 use crate::answer::Outcome;
+use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{DnsRecord, Format, HttpMethod};
+use crate::policy::{Algorithm, DnsRecord, Format, HttpMethod, Service, TableMatch};
 use crate::written::{Leaf, Word, Wrong, nearest};
+
+/// `enabled`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EnabledWord {
+    /// Checked and served.
+    Yes,
+    /// Checked, and not served.
+    No,
+    /// Checked, and served once every secret it names is there; until then it is off, and no fault.
+    WithSecrets,
+}
+
+impl Leaf for EnabledWord {
+    const EXPECTED: &'static str = "true, false or \"secrets\"";
+    const EXAMPLE: &'static str = "\"secrets\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "secrets" => Ok(Self::WithSecrets),
+            _ => Err(Wrong::new(
+                format!("`{text}` does not say whether the policy is served"),
+                "write true, false, or \"secrets\": served once every secret it names is there",
+            )),
+        }
+    }
+
+    fn from_bool(value: bool) -> Result<Self, Wrong> {
+        Ok(if value { Self::Yes } else { Self::No })
+    }
+}
 
 /// `[budget] order`
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +59,7 @@ pub(crate) enum TransportWord {
     Http,
     Dns,
     Sql,
+    Table,
 }
 
 impl TransportWord {
@@ -34,13 +68,21 @@ impl TransportWord {
             Self::Http => "http",
             Self::Dns => "dns",
             Self::Sql => "sql",
+            Self::Table => "table",
         }
     }
 }
 
 impl Word for TransportWord {
     const WHAT: &'static str = "a type of upstream";
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("dns", Self::Dns), ("sql", Self::Sql)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http", Self::Http), ("dns", Self::Dns), ("sql", Self::Sql), ("table", Self::Table)];
+}
+
+impl Word for TableMatch {
+    const WHAT: &'static str = "a way to match";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("exact", Self::Exact), ("longest_prefix", Self::LongestPrefix), ("range", Self::Range)];
 }
 
 /// `[input]` types; the last ones are other words for the same.
@@ -50,6 +92,7 @@ pub(crate) enum InputWord {
     Dns,
     Digits,
     Text,
+    Word,
 }
 
 impl Word for InputWord {
@@ -59,6 +102,7 @@ impl Word for InputWord {
         ("dns", Self::Dns),
         ("digits", Self::Digits),
         ("text", Self::Text),
+        ("word", Self::Word),
         ("ani", Self::Tn),
         ("dnis", Self::Tn),
         ("account", Self::Text),
@@ -82,14 +126,96 @@ impl Word for DnsRecord {
     ];
 }
 
+/// `[[upstream]] record`: a type, or a template that gives one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RecordWord {
+    One(DnsRecord),
+    Template(String),
+}
+
+impl Leaf for RecordWord {
+    const EXPECTED: &'static str = "a record type, in quotes";
+    const EXAMPLE: &'static str = "\"A\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        if text.contains("{{") {
+            Ok(Self::Template(text.to_owned()))
+        } else {
+            DnsRecord::from_text(text).map(Self::One)
+        }
+    }
+}
+
+/// `[[upstream]] services`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceName(pub(crate) Service);
+
+impl Leaf for ServiceName {
+    const EXPECTED: &'static str = "an ENUM service, in quotes";
+    const EXAMPLE: &'static str = "\"E2U+pstn:tel\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        Service::parse(text).map(Self).ok_or_else(|| {
+            let mend = "write `E2U+`, its type and perhaps its subtype, as in \"E2U+pstn:tel\" or \"E2U+sip\"";
+            Wrong::new(format!("`{text}` is not an ENUM service"), mend)
+        })
+    }
+}
+
 /// `[[upstream]] format`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FormatWord(pub(crate) Format);
 
 impl Word for FormatWord {
     const WHAT: &'static str = "a format";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("json", Self(Format::Json)), ("text", Self(Format::Text)), ("none", Self(Format::None))];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("json", Self(Format::Json)),
+        ("xml", Self(Format::Xml)),
+        ("text", Self(Format::Text)),
+        ("delimited", Self(Format::Delimited)),
+        ("kv", Self(Format::Kv)),
+        ("csv", Self(Format::Csv)),
+        ("tsv", Self(Format::Tsv)),
+        ("none", Self(Format::None)),
+    ];
+}
+
+/// `[[upstream]] charset`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CharsetName(pub(crate) &'static Encoding);
+
+impl Leaf for CharsetName {
+    const EXPECTED: &'static str = "a charset, in quotes";
+    const EXAMPLE: &'static str = "\"latin-1\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        decode::charset_of_name(text).map(Self).ok_or_else(|| {
+            Wrong::new(
+                format!("`{text}` is not a charset that is known here"),
+                "write `utf-8`, `latin-1`, `windows-1252` or another name of the WHATWG's list",
+            )
+        })
+    }
+}
+
+/// `[[upstream]] separator`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Separator(pub(crate) char);
+
+impl Leaf for Separator {
+    const EXPECTED: &'static str = "one character, in quotes";
+    const EXAMPLE: &'static str = "\";\"";
+
+    fn from_text(text: &str) -> Result<Self, Wrong> {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(c), None) => Ok(Self(c)),
+            _ => Err(Wrong::new(
+                format!("`{text}` is not one character"),
+                "write the one that stands between two values, such as \";\", or \"\\t\" for a tab",
+            )),
+        }
+    }
 }
 
 /// `auth = { type = … }`
@@ -100,7 +226,10 @@ pub(crate) enum AuthWord {
     Bearer,
     Scheme,
     Header,
+    Headers,
     Query,
+    Oauth2,
+    Hmac,
 }
 
 impl AuthWord {
@@ -111,7 +240,10 @@ impl AuthWord {
             Self::Bearer => "bearer",
             Self::Scheme => "scheme",
             Self::Header => "header",
+            Self::Headers => "headers",
             Self::Query => "query",
+            Self::Oauth2 => "oauth2",
+            Self::Hmac => "hmac",
         }
     }
 }
@@ -124,8 +256,69 @@ impl Word for AuthWord {
         ("bearer", Self::Bearer),
         ("scheme", Self::Scheme),
         ("header", Self::Header),
+        ("headers", Self::Headers),
         ("query", Self::Query),
+        ("oauth2", Self::Oauth2),
+        ("hmac", Self::Hmac),
     ];
+}
+
+/// How an OAuth2 client shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientAuthWord {
+    Basic,
+    Body,
+}
+
+impl Word for ClientAuthWord {
+    const WHAT: &'static str = "a way to show a client's credentials";
+    const WORDS: &'static [(&'static str, Self)] = &[("basic", Self::Basic), ("body", Self::Body)];
+}
+
+/// `algorithm` of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AlgorithmWord(pub(crate) Algorithm);
+
+impl Word for AlgorithmWord {
+    const WHAT: &'static str = "a digest";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("sha1", Self(Algorithm::Sha1)), ("sha256", Self(Algorithm::Sha256)), ("sha512", Self(Algorithm::Sha512))];
+}
+
+/// `encoding` of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EncodingWord {
+    Hex,
+    Base64,
+}
+
+impl Word for EncodingWord {
+    const WHAT: &'static str = "an encoding";
+    const WORDS: &'static [(&'static str, Self)] = &[("hex", Self::Hex), ("base64", Self::Base64)];
+}
+
+/// `redirects`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RedirectsWord {
+    None,
+    SameHost,
+}
+
+impl Word for RedirectsWord {
+    const WHAT: &'static str = "a way with redirects";
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("same-host", Self::SameHost)];
+}
+
+/// `min` of `tls`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsWord {
+    V12,
+    V13,
+}
+
+impl Word for TlsWord {
+    const WHAT: &'static str = "a version of TLS";
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::V12), ("1.3", Self::V13)];
 }
 
 /// What a rule may decide: all that an upstream's answer can mean, and nothing that only dipcache

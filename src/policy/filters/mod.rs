@@ -1,25 +1,36 @@
 //! The filters of the policy language, beside those that come with Jinja.
 //!
 //! `numbers` speaks of telephone numbers, `text` of strings, `types` of what vendors call true, five
-//! or a code, `patterns` of regular expressions. All are lenient with what is not there: undefined
-//! and null go through as undefined, so that `body.lrn | e164_plus or key` needs no test before it.
+//! or a code, `patterns` of regular expressions, `lists` of what is one only sometimes, `scales` of scores, `times` of
+//! dates, `words` of value maps and of words that mean nothing, `digests` of what vendors want hashed. All are
+//! lenient with what is not there: undefined and null go through as undefined, so that `body.lrn | e164_plus or key`
+//! needs no test before it.
 
+pub mod digests;
+mod lists;
 mod numbers;
 mod patterns;
+mod scales;
 mod text;
-mod types;
+mod times;
+pub(super) mod types;
+mod words;
 
 use minijinja::{Environment, Value};
 
 pub use patterns::pattern;
 pub use text::presentable;
+pub use times::{is_pattern as is_time_pattern, time};
+pub use words::{LISTS, OWN_MAPS, map_names};
 
 /// The tests of our own.
-pub const TESTS: [&str; 1] = ["matching"];
+pub const TESTS: [&str; 4] = ["matching", "containing", "empty", "citystate"];
 
 /// The names of all filters of our own.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    numbers::NAMES.into_iter().chain(text::NAMES).chain(types::NAMES).chain(patterns::NAMES)
+    let of_values = types::NAMES.into_iter().chain(scales::NAMES).chain(times::NAMES).chain(words::NAMES);
+    let of_texts = numbers::NAMES.into_iter().chain(text::NAMES).chain(patterns::NAMES);
+    of_texts.chain(digests::NAMES).chain(lists::NAMES).chain(of_values)
 }
 
 /// The number filters as one phrase, for messages.
@@ -30,9 +41,14 @@ pub fn number_filters() -> String {
 /// Adds them all.
 pub(super) fn register(environment: &mut Environment<'static>) {
     numbers::register(environment);
+    digests::register(environment);
     text::register(environment);
     types::register(environment);
     patterns::register(environment);
+    lists::register(environment);
+    scales::register(environment);
+    times::register(environment);
+    words::register(environment);
 }
 
 /// The name most like this one, if any is like enough to be a typo of it.

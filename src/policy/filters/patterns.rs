@@ -10,7 +10,7 @@ use regex::{Regex, RegexBuilder};
 use super::text_of;
 
 /// The filters of this module.
-pub(super) const NAMES: [&str; 2] = ["regex_search", "regex_replace"];
+pub(super) const NAMES: [&str; 3] = ["regex_search", "regex_replace", "regex_groups"];
 
 /// How many compiled expressions are kept. They stand in policies, so there are few; one made of a
 /// vendor's answer at run time must not fill the memory.
@@ -30,6 +30,7 @@ pub(super) fn register(environment: &mut Environment<'static>) {
         let Some(text) = text_of(value) else { return Ok(Value::UNDEFINED) };
         Ok::<_, Error>(Value::from(compiled(wanted)?.replace_all(&text, with).into_owned()))
     });
+    environment.add_filter("regex_groups", groups);
     environment.add_test("matching", |value: &Value, wanted: &str| {
         let Some(text) = text_of(value) else { return Ok(false) };
         Ok::<_, Error>(compiled(wanted)?.is_match(&text))
@@ -49,6 +50,22 @@ fn search(value: &Value, wanted: &str, group: Option<Value>) -> Result<Value, Er
         },
     };
     Ok(part.map_or(Value::from(()), |part| Value::from(part.as_str())))
+}
+
+/// The named groups of the first match as a map: of one expression, or of the first of a list that matches; null
+/// where none does.
+fn groups(value: &Value, wanted: &Value) -> Result<Value, Error> {
+    let Some(text) = text_of(value) else { return Ok(Value::UNDEFINED) };
+    let patterns = if wanted.as_str().is_some() { vec![wanted.clone()] } else { wanted.try_iter()?.collect() };
+    for wanted in &patterns {
+        let regex = compiled(wanted.as_str().unwrap_or_default())?;
+        if let Some(found) = regex.captures(&text) {
+            let named = regex.capture_names().flatten();
+            let parts = named.filter_map(|name| Some((name, Value::from(found.name(name)?.as_str()))));
+            return Ok(Value::from_pairs(parts));
+        }
+    }
+    Ok(Value::from(()))
 }
 
 fn compiled(wanted: &str) -> Result<Regex, Error> {
@@ -97,6 +114,15 @@ mod tests {
         assert_eq!(found(r"\d{4}$", None).as_str(), Some("1234"));
         assert!(found("OCN", None).is_none());
         assert!(found(r"\d", Some(7.into())).is_none());
+    }
+
+    #[test]
+    fn the_first_expression_that_matches_gives_its_groups() {
+        let wanted = Value::from(vec![r"^LRN=(?P<lrn>\d+)$", r"^(?P<lrn>\d{10});(?P<spid>\w+)$"]);
+        let found = groups(&"3035550100;1234".into(), &wanted).unwrap();
+        assert_eq!(serde_json::to_string(&found).unwrap(), r#"{"lrn":"3035550100","spid":"1234"}"#);
+        assert!(groups(&"ERROR".into(), &wanted).unwrap().is_none());
+        assert!(groups(&"x".into(), &"(".into()).is_err());
     }
 
     #[test]

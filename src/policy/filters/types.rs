@@ -17,7 +17,7 @@ pub(super) fn register(environment: &mut Environment<'static>) {
     environment.add_filter("as_string", |value: &Value| as_string(value));
 }
 
-fn as_bool(value: &Value) -> Option<bool> {
+pub(in crate::policy) fn as_bool(value: &Value) -> Option<bool> {
     if value.kind() == ValueKind::Bool {
         return Some(value.is_true());
     }
@@ -33,7 +33,7 @@ fn as_bool(value: &Value) -> Option<bool> {
     }
 }
 
-fn as_int(value: &Value) -> Option<i64> {
+pub(in crate::policy) fn as_int(value: &Value) -> Option<i64> {
     if value.kind() == ValueKind::Bool {
         return Some(i64::from(value.is_true()));
     }
@@ -42,19 +42,19 @@ fn as_int(value: &Value) -> Option<i64> {
 }
 
 /// A float that is a whole number, as an integer.
-fn whole(float: f64) -> Option<i64> {
+pub(in crate::policy) fn whole(float: f64) -> Option<i64> {
     // 2^53: every whole float up to here is exact.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
 }
 
-fn as_float(value: &Value) -> Option<f64> {
+pub(in crate::policy) fn as_float(value: &Value) -> Option<f64> {
     let text = text_of(value)?;
     text.trim().parse().ok().filter(|float: &f64| float.is_finite())
 }
 
 /// Codes stay what they are: `"007"` keeps its zeros, 7 becomes `7`, and 7.0 too.
-fn as_string(value: &Value) -> Option<String> {
+pub(in crate::policy) fn as_string(value: &Value) -> Option<String> {
     if let (ValueKind::Number, false) = (value.kind(), value.is_integer())
         && let Some(whole) = as_float(value).and_then(whole)
     {

@@ -7,6 +7,7 @@ mod dns_name;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use compact_str::CompactString;
@@ -53,7 +54,14 @@ pub enum InputType {
     Digits,
     /// Any printable text without control characters, at most 250 bytes.
     Text,
+    /// One of these words, whatever its case; kept as it is written here.
+    Word(Arc<[CompactString]>),
+    /// Some of these words, with commas between them; kept in the order in which they stand here.
+    Words(Arc<[CompactString]>),
 }
+
+/// The input of the parts that a caller wants of an answer, which expressions see as a list.
+pub const WANT: &str = "want";
 
 /// A question, in canonical form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,7 +83,7 @@ pub enum BadInput {
     #[error("the key is not {expected}")]
     Key {
         /// What it should be, in words.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// True where a telephone number was expected.
         number: bool,
     },
@@ -85,7 +93,7 @@ pub enum BadInput {
         /// The input's name.
         name: String,
         /// What it should be, in words.
-        expected: &'static str,
+        expected: Cow<'static, str>,
     },
     /// The policy declares no such input.
     #[error("there is no input `{name}`; this policy takes {known}")]
@@ -149,14 +157,14 @@ impl Inputs {
 
 impl Declared {
     fn value(&self, given: &[(&str, &str)]) -> Result<Option<CompactString>, BadInput> {
-        let bad = |expected| BadInput::Input { name: self.name.to_string(), expected };
+        let bad = |expected: Cow<'static, str>| BadInput::Input { name: self.name.to_string(), expected };
         match given.iter().rev().find(|(name, _)| *name == &*self.name) {
             Some((_, raw)) if !raw.is_empty() => {
                 self.input.canonical(raw).map(Some).ok_or_else(|| bad(self.input.expected()))
             }
             _ if self.default.is_some() => Ok(self.default.clone()),
             _ if self.optional => Ok(None),
-            _ => Err(bad("given, and this lookup needs it")),
+            _ => Err(bad("given, and this lookup needs it".into())),
         }
     }
 }
@@ -184,6 +192,8 @@ impl InputType {
                 let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
                 fits.then(|| text.into())
             }
+            Self::Word(words) => words.iter().find(|word| word.eq_ignore_ascii_case(text)).cloned(),
+            Self::Words(words) => some_of(words, text),
             Self::Text => {
                 let fits = (1..=250).contains(&text.len()) && !text.chars().any(char::is_control);
                 fits.then(|| text.into())
@@ -192,14 +202,26 @@ impl InputType {
     }
 
     /// What a text of this type is, in words that follow "is not".
-    pub const fn expected(&self) -> &'static str {
-        match self {
+    pub fn expected(&self) -> Cow<'static, str> {
+        let text = match self {
+            Self::Word(words) => return format!("one of {}", words.join(", ")).into(),
+            Self::Words(words) => return format!("some of {}, with commas between them", words.join(", ")).into(),
             Self::Tn { .. } => "a telephone number, such as +13035550100",
             Self::DnsName => "a DNS name of at most 253 letters, digits, `-` and `_`, such as sip.carrier.example",
             Self::Digits => "1 to 32 digits",
             Self::Text => "1 to 250 bytes of text without control characters",
-        }
+        };
+        text.into()
     }
+}
+
+/// The named words, each once, in the order of the list; `None` where one is not in it.
+fn some_of(words: &[CompactString], text: &str) -> Option<CompactString> {
+    let named = |part: &str| words.iter().position(|word| word.eq_ignore_ascii_case(part.trim()));
+    let mut places = text.split(',').map(named).collect::<Option<Vec<usize>>>()?;
+    places.sort_unstable();
+    places.dedup();
+    Some(places.into_iter().map(|place| words[place].as_str()).collect::<Vec<_>>().join(",").into())
 }
 
 /// A caller's text as far as a message repeats it.

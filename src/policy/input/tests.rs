@@ -141,3 +141,29 @@ fn a_plain_number_is_read_quickly() {
     println!("a question in {each:?}");
     assert!(each < std::time::Duration::from_micros(20), "{each:?}");
 }
+
+#[test]
+fn words_are_kept_as_the_policy_writes_them() {
+    let words = |list: &[&str]| list.iter().map(|word| CompactString::from(*word)).collect::<Arc<[CompactString]>>();
+    let want = Declared {
+        name: WANT.into(),
+        input: InputType::Words(words(&["lrn", "cnam", "spam"])),
+        optional: true,
+        default: Some("lrn,cnam,spam".into()),
+    };
+    let record = Declared {
+        name: "type".into(),
+        input: InputType::Word(words(&["A", "SRV"])),
+        optional: true,
+        default: Some("A".into()),
+    };
+    let inputs = Inputs { key: InputType::Text, further: vec![record, want] };
+    let id = |given: &[(&str, &str)]| inputs.question("k", given).map(|question| question.id.replace(SEPARATOR, "|"));
+    assert_eq!(id(&[]).unwrap(), "k|A|lrn,cnam,spam");
+    assert_eq!(id(&[("type", "srv"), ("want", "CNAM, lrn,cnam")]).unwrap(), "k|SRV|lrn,cnam");
+    assert_eq!(id(&[("type", "MX")]).unwrap_err().to_string(), "input `type` is not one of A, SRV");
+    assert_eq!(
+        id(&[("want", "lrn,,cnam")]).unwrap_err().to_string(),
+        "input `want` is not some of lrn, cnam, spam, with commas between them"
+    );
+}

@@ -8,24 +8,39 @@
 //! All this happens before the cache and the breaker see the answer: a vendor's status code alone never decides.
 
 mod record;
+mod span;
 mod tail;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+use minijinja::Value;
+
 use crate::answer::{Outcome, Record};
 use crate::deadline::wall_clock;
 use crate::policy::kind::Kind;
-use crate::policy::{Expr, FallbackValue, Policy, Question, Reading, UpstreamPolicy};
+use crate::policy::{Also, Expr, FallbackValue, Policy, Question, Reading, TransportPolicy, UpstreamPolicy};
 
 use super::expr::Scope;
+use span::Life;
 
 /// How long a vendor is left alone that has no money or plan left for us.
 const QUOTA_HOLD: Duration = Duration::from_secs(600);
 
 /// How long a vendor is left alone that refuses our credentials.
 const AUTH_HOLD: Duration = Duration::from_secs(60);
+
+/// How long a vendor is left alone for which there is no token: whoever gives them is asked again by then.
+const TOKEN_HOLD: Duration = Duration::from_secs(5);
+/// The longest hold that is taken from an answer: a mistyped year must not switch a vendor off.
+const MAX_HOLD: Duration = Duration::from_secs(86_400);
+
+/// The most characters of a vendor's words that are told.
+const DETAIL_LENGTH: usize = 200;
+
+/// Digits in a row that are told: a vendor's error code, and no subscriber.
+const CODE_LENGTH: usize = 6;
 
 /// One rule: the first whose test holds decides.
 #[derive(Debug)]
@@ -34,10 +49,31 @@ pub struct Rule {
     pub when: Expr,
     /// What it means.
     pub outcome: Outcome,
-    /// How long the upstream is left alone.
+    /// How long the upstream is left alone, where the vendor does not say.
     pub hold: Option<Duration>,
+    /// Where the vendor says how long it wants to be left alone: seconds or a moment.
+    pub hold_from: Option<Expr>,
     /// How long the answer lives, instead of the policy's time for this outcome.
     pub ttl: Option<Duration>,
+    /// Whether the next upstream is asked; by default where the outcome is no answer.
+    pub next: Option<bool>,
+    /// What went wrong in the vendor's own words, for logs, events and `try`.
+    pub detail: Option<Expr>,
+    /// Raises an event.
+    pub alert: bool,
+    /// False for an answer that is given and not kept.
+    pub cacheable: bool,
+    /// False for a failure that is no sample for the breaker.
+    pub breaker: bool,
+}
+
+impl Rule {
+    /// A rule without options.
+    pub fn new(when: Expr, outcome: Outcome) -> Self {
+        let (hold, hold_from, ttl, detail) = (None, None, None, None);
+        let next = None;
+        Self { when, outcome, hold, hold_from, ttl, next, detail, alert: false, cacheable: true, breaker: true }
+    }
 }
 
 /// What an upstream's answer means.
@@ -49,8 +85,18 @@ pub struct Judgement {
     pub record: Option<Record>,
     /// How long the answer lives, where rule or answer say so.
     pub ttl: Option<Duration>,
+    /// False for an answer that must not be kept.
+    pub keep: bool,
     /// How long the upstream is to be left alone.
     pub hold: Option<Duration>,
+    /// Whether the next upstream is asked, where the rule says so.
+    pub next: Option<bool>,
+    /// True when nobody said how long, so that each further hold may be longer than the one before.
+    pub hold_grows: bool,
+    /// True when somebody should look at it.
+    pub alert: bool,
+    /// False for a failure that is no sample for the breaker.
+    pub sample: bool,
     /// Which rule fired: `rule 2`, or `built in: 404`.
     pub rule: String,
     /// What went wrong, for logs and `try`; never a secret.
@@ -60,17 +106,60 @@ pub struct Judgement {
 impl UpstreamPolicy {
     /// Says what an upstream's answer means, and makes the record of it. `kind` is the policy's.
     pub fn judge(&self, kind: Kind, question: &Question, reading: &Reading) -> Judgement {
+        if matches!(self.transport, TransportPolicy::Table(_)) {
+            return tail::table(reading);
+        }
         let scope = Scope::of_reading(question, reading);
-        let mut judgement = self.first_rule(&scope).unwrap_or_else(|| tail::judge(reading));
+        let rule = self.first_rule(&scope);
+        let mut judgement = rule.map_or_else(|| tail::judge(reading), |(index, rule)| judged(index, rule, &scope));
         if judgement.outcome.has_record() {
             self.fill(&mut judgement, kind, &scope);
         }
-        judgement.ttl = judgement.ttl.or(reading.ttl);
-        judgement.hold = self.hold_for(&judgement, reading);
+        if judgement.outcome.is_answer() && judgement.ttl.is_none() {
+            match span::life(&self.ttl, &scope, reading, wall_clock()) {
+                Some(Life::For(life)) => judgement.ttl = Some(life),
+                Some(Life::NotKept) => judgement.keep = false,
+                None => {}
+            }
+        }
+        let hold_from = rule.and_then(|(_, rule)| rule.hold_from.as_ref());
+        self.hold(&mut judgement, hold_from, &scope, reading);
         judgement
     }
 
-    fn first_rule(&self, scope: &Scope) -> Option<Judgement> {
+    /// What an answer says about another lookup's record, of this kind; `None` where it says nothing.
+    pub fn tells(&self, also: &Also, kind: Kind, question: &Question, reading: &Reading) -> Option<Record> {
+        match record::of_fields(kind, &also.fields, &Scope::of_reading(question, reading)) {
+            Ok(fields) => (!fields.is_empty()).then(|| Record::from_map(&fields)),
+            Err(why) => {
+                tracing::debug!(upstream = &*self.name, lookup = &*also.lookup, why, "nothing is told");
+                None
+            }
+        }
+    }
+
+    /// The record of a table's row; `None` for one of which none of the fields says anything.
+    ///
+    /// # Errors
+    /// Names the field that does not run, or says that the record is too large.
+    pub fn record_of_row(&self, kind: Kind, row: Value) -> Result<Option<Record>, String> {
+        let fields = record::of_fields(kind, &self.fields, &Scope::of_row(row))?;
+        let complete = self.required.iter().all(|name| fields.contains_key(name));
+        Ok((complete && !fields.is_empty()).then(|| Record::from_map(&fields)))
+    }
+
+    /// As [`UpstreamPolicy::record_of_row`], of values that are there already, one a field.
+    pub fn record_of_values<'a>(
+        &self,
+        kind: Kind,
+        values: impl Iterator<Item = (&'a str, serde_json::Value)>,
+    ) -> Option<Record> {
+        let fields = record::of_values(kind, values);
+        let complete = self.required.iter().all(|name| fields.contains_key(name));
+        (complete && !fields.is_empty()).then(|| Record::from_map(&fields))
+    }
+
+    fn first_rule(&self, scope: &Scope) -> Option<(usize, &Rule)> {
         let holds = |rule: &Rule| match rule.when.is_true(scope) {
             Ok(holds) => holds,
             Err(error) => {
@@ -78,12 +167,7 @@ impl UpstreamPolicy {
                 false
             }
         };
-        let (index, rule) = self.rules.iter().enumerate().find(|(_, rule)| holds(rule))?;
-        Some(Judgement {
-            ttl: rule.ttl,
-            hold: rule.hold,
-            ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
-        })
+        self.rules.iter().enumerate().find(|(_, rule)| holds(rule))
     }
 
     /// Makes the record, which has the last word: nothing found is `not_found`, parts missing `partial`.
@@ -109,28 +193,79 @@ impl UpstreamPolicy {
         }
     }
 
-    /// How long the upstream is left alone: what the rule says, else what the vendor says, else the
-    /// policy's or our own time for such a case.
-    fn hold_for(&self, judgement: &Judgement, reading: &Reading) -> Option<Duration> {
-        if !judgement.outcome.is_hold() {
-            return judgement.hold;
-        }
-        let asked = || match judgement.outcome {
+    /// How long the upstream is left alone: what the rule finds in the answer, else what a rate limit's
+    /// `Retry-After` says, else the rule's own time, else the policy's or our own for such a case, which grows.
+    fn hold(&self, judgement: &mut Judgement, from: Option<&Expr>, scope: &Scope, reading: &Reading) {
+        let outcome = judgement.outcome;
+        let found = || {
+            let value = from?.eval(scope);
+            let value = value.inspect_err(|error| tracing::debug!(%error, "`hold_from` does not run")).ok()?;
+            span::wait(&value, reading, wall_clock()).map(|wait| wait.min(MAX_HOLD))
+        };
+        let asked = || match outcome {
             Outcome::RateLimited => tail::retry_after(reading, wall_clock()),
             _ => None,
         };
-        let usual = || match judgement.outcome {
-            Outcome::QuotaExhausted => QUOTA_HOLD,
-            Outcome::AuthError => AUTH_HOLD,
-            _ => self.hold,
-        };
-        Some(asked().or(judgement.hold).unwrap_or_else(usual))
+        judgement.hold = found().or_else(asked).or(judgement.hold);
+        if judgement.hold.is_none() && outcome.is_hold() {
+            judgement.hold_grows = true;
+            judgement.hold = Some(match outcome {
+                Outcome::QuotaExhausted => QUOTA_HOLD,
+                Outcome::AuthError => AUTH_HOLD,
+                _ => self.hold,
+            });
+        }
     }
+}
+
+/// What a rule decides, before there is a record.
+fn judged(index: usize, rule: &Rule, scope: &Scope) -> Judgement {
+    Judgement {
+        ttl: rule.ttl,
+        hold: rule.hold,
+        keep: rule.cacheable,
+        alert: rule.alert,
+        sample: rule.breaker,
+        detail: rule.detail.as_ref().and_then(|detail| said(detail, scope)),
+        next: rule.next,
+        ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
+    }
+}
+
+/// The vendor's own words: one line, cut, and without what could be a telephone number.
+fn said(detail: &Expr, scope: &Scope) -> Option<String> {
+    let value = detail.eval(scope).ok().filter(|value| !value.is_undefined() && !value.is_none())?;
+    let mut line = String::new();
+    let mut digits = 0;
+    for c in value.to_string().chars().filter(|c| !c.is_control()).take(DETAIL_LENGTH) {
+        digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
+        // Codes are short; of anything longer the rest is not told.
+        line.push(if digits > CODE_LENGTH { '*' } else { c });
+    }
+    Some(line.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
 impl Judgement {
     fn new(outcome: Outcome, rule: String) -> Self {
-        Self { outcome, record: None, ttl: None, hold: None, rule, detail: None }
+        Self {
+            outcome,
+            record: None,
+            ttl: None,
+            keep: true,
+            hold: None,
+            next: None,
+            hold_grows: false,
+            alert: false,
+            sample: true,
+            rule,
+            detail: None,
+        }
+    }
+
+    /// Our credentials were refused before the question could be asked.
+    pub fn no_credentials(detail: &str) -> Self {
+        let judgement = Self::new(Outcome::AuthError, "built in: no token".to_owned());
+        Self { hold: Some(TOKEN_HOLD), detail: Some(detail.to_owned()), ..judgement }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Records: only the fields that the policy names, in its order, clean enough for a SIP header.
 
 use minijinja::Value;
+use minijinja::value::Serde;
 use serde_json::{Map, Value as Json};
 
 use crate::policy::Expr;
@@ -14,7 +15,7 @@ const MAX_RECORD: usize = 64 * 1024;
 /// The most characters of a caller's name, as the network carries them.
 const NAME_LENGTH: usize = 15;
 
-/// Evaluates the fields. One that is undefined, null or empty is left out.
+/// Evaluates the fields and brings each to its type. One that is undefined, null or empty is left out.
 ///
 /// # Errors
 /// Names the field that does not run, or says that the record is too large.
@@ -23,6 +24,7 @@ pub(super) fn of_fields(kind: Kind, fields: &[(String, Expr)], scope: &Scope) ->
     let mut size = 2;
     for (name, expr) in fields {
         let value = expr.eval(scope).map_err(|error| format!("field `{name}`: {error}"))?;
+        let value = kind.field_type(name).of(value);
         let Some(value) = json(&value).map_err(|error| format!("field `{name}`: {error}"))? else { continue };
         let Some(value) = kept(kind, name, value) else { continue };
         size += name.len() + size_of(&value);
@@ -36,7 +38,8 @@ pub(super) fn of_fields(kind: Kind, fields: &[(String, Expr)], scope: &Scope) ->
 
 /// A record of values that are there already.
 pub(super) fn of_values<'a>(kind: Kind, values: impl Iterator<Item = (&'a str, Json)>) -> Map<String, Json> {
-    values.filter_map(|(name, value)| Some((name.to_owned(), kept(kind, name, value)?))).collect()
+    let typed = |name: &str, value: Json| json(&kind.field_type(name).of(Value::from(Serde(value)))).ok().flatten();
+    values.filter_map(|(name, value)| Some((name.to_owned(), kept(kind, name, typed(name, value)?)?))).collect()
 }
 
 fn json(value: &Value) -> Result<Option<Json>, serde_json::Error> {

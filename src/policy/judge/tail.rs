@@ -62,6 +62,16 @@ fn sql(rows: &Value) -> Judgement {
     }
 }
 
+/// A table's row, or none.
+pub(super) fn table(reading: &Reading) -> Judgement {
+    match &reading.kept {
+        Some(record) => {
+            Judgement { record: Some(record.clone()), ..Judgement::new(Outcome::Found, "built in: row".to_owned()) }
+        }
+        None => Judgement::new(Outcome::NotFound, "built in: no row".to_owned()),
+    }
+}
+
 /// What `Retry-After` asks for, in seconds or until a date (RFC 9110 section 10.2.3). A date is held
 /// against the vendor's own `Date` where it sent one, so that its clock need not be ours.
 pub(super) fn retry_after(reading: &Reading, wall: SystemTime) -> Option<Duration> {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::policy::{
     BreakerRules, Budget, CacheRules, DnsPolicy, DnsRecord, Format, InputType, Inputs, Order, Template,
-    TransportPolicy, expr::Place,
+    TransportPolicy, TtlRules, expr::Place,
 };
 
 const NAMES: [&str; 8] = ["key", "status", "headers", "body", "text", "rcode", "answers", "rows"];
@@ -17,12 +17,15 @@ fn expr(source: &str) -> Expr {
 
 fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolicy {
     let dns = DnsPolicy {
-        record: DnsRecord::A,
+        record: DnsRecord::A.into(),
         name: Template::compile("{{ key }}", &["key"], Place::DnsName).unwrap(),
         servers: vec![],
         try_timeout: Duration::from_secs(1),
         edns: true,
         recursion: true,
+        mixed_case: false,
+        services: vec![],
+        hops: 5,
     };
     UpstreamPolicy {
         name: "vendor-a".into(),
@@ -31,19 +34,18 @@ fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolic
         total_timeout: None,
         concurrency: 1,
         rate: None,
-        format: Format::Json,
-        rules: rules
-            .iter()
-            .map(|(when, outcome)| Rule { when: expr(when), outcome: *outcome, hold: None, ttl: None })
-            .collect(),
+        decoding: Format::Json.into(),
+        rules: rules.iter().map(|(when, outcome)| Rule::new(expr(when), *outcome)).collect(),
         fields: fields.iter().map(|(name, source)| ((*name).to_owned(), expr(source))).collect(),
         required: vec![],
+        also: vec![],
         hold: Duration::from_secs(5),
+        ttl: TtlRules::default(),
     }
 }
 
 fn http(status: u16, body: &str) -> Reading {
-    Reading::of_http(status, vec![], body.as_bytes(), Format::Json)
+    Reading::of_http(status, vec![], body.as_bytes(), &Format::Json.into())
 }
 
 fn with_header(mut reading: Reading, name: &str, value: &str) -> Reading {
@@ -52,7 +54,7 @@ fn with_header(mut reading: Reading, name: &str, value: &str) -> Reading {
 }
 
 fn judge(upstream: &UpstreamPolicy, reading: &Reading) -> Judgement {
-    upstream.judge(Kind::Lrn, &Question::of_key("+13035550100"), reading)
+    upstream.judge(Kind::Raw, &Question::of_key("+13035550100"), reading)
 }
 
 fn record(judgement: &Judgement) -> &str {
@@ -257,6 +259,7 @@ fn policy(applies_when: Option<&str>, fallback: Vec<(String, FallbackValue)>) ->
         text_field: "lrn".to_owned(),
         field_order: vec![],
         upstreams: vec![],
+        chain: crate::policy::Chain::default(),
         shape: 0,
         fingerprint: 0,
     }
@@ -287,4 +290,82 @@ fn the_fallback_is_rendered_over_the_question() {
     let record = policy.fallback(&Question::of_key("+13035550100")).unwrap();
     assert_eq!(record.as_json(), r#"{"lrn":"+13035550100","ported":false}"#);
     assert!(self::policy(None, vec![]).fallback(&Question::of_key("x")).is_none());
+}
+
+#[test]
+fn a_hold_is_taken_from_where_the_rule_says() {
+    let mut upstream =
+        upstream(&[("status == 503", Outcome::RateLimited), ("body.error", Outcome::QuotaExhausted)], &[]);
+    upstream.rules[0].hold_from = Some(expr("headers['x-wait']"));
+    upstream.rules[1].hold_from = Some(expr("body.reset"));
+    upstream.rules[1].hold = Some(Duration::from_secs(30));
+    let held = |reading: &Reading| {
+        let judgement = judge(&upstream, reading);
+        (judgement.hold.map(|hold| hold.as_secs()), judgement.hold_grows)
+    };
+    assert_eq!(held(&with_header(http(503, ""), "x-wait", "7")), (Some(7), false));
+    assert_eq!(held(&with_header(http(503, ""), "retry-after", "9")), (Some(9), false));
+    assert_eq!(held(&http(503, "")), (Some(5), true));
+    assert_eq!(held(&http(200, r#"{"error":1,"reset":120}"#)), (Some(120), false));
+    assert_eq!(held(&http(200, r#"{"error":1,"reset":"soon"}"#)), (Some(30), false));
+    assert_eq!(held(&http(200, r#"{"error":1,"reset":99999999}"#)), (Some(86_400), false));
+    let date = with_header(
+        http(200, r#"{"error":1,"reset":"2025-11-21T10:01:00Z"}"#),
+        "date",
+        "Fri, 21 Nov 2025 10:00:00 GMT",
+    );
+    assert_eq!(held(&date), (Some(60), false));
+}
+
+#[test]
+fn an_answer_may_bring_its_life_along() {
+    let mut upstream = upstream(&[("body.fix", Outcome::Found)], &[("a", "body.a")]);
+    upstream.ttl = TtlRules { from: Some(expr("body.expires")), cache_control: true };
+    upstream.rules[0].ttl = Some(Duration::from_secs(7));
+    let life = |upstream: &UpstreamPolicy, reading: &Reading| {
+        let judgement = judge(upstream, reading);
+        (judgement.ttl.map(|ttl| ttl.as_secs()), judgement.keep)
+    };
+    assert_eq!(life(&upstream, &http(200, r#"{"a":1,"expires":90}"#)), (Some(90), true));
+    assert_eq!(life(&upstream, &http(200, r#"{"a":1,"expires":"NO-CACHE"}"#)), (None, false));
+    assert_eq!(life(&upstream, &http(200, r#"{"a":1,"fix":1,"expires":90}"#)), (Some(7), true));
+    let cached = with_header(http(200, r#"{"a":1}"#), "cache-control", "max-age=60");
+    assert_eq!(life(&upstream, &cached), (Some(60), true));
+    upstream.ttl.cache_control = false;
+    assert_eq!(life(&upstream, &cached), (None, true));
+}
+
+#[test]
+fn a_rule_says_more_than_an_outcome() {
+    let mut upstream =
+        upstream(&[("body.code == 9", Outcome::VendorError), ("body.test", Outcome::Found)], &[("a", "body.a")]);
+    upstream.rules[0].detail = Some(expr("body.message"));
+    upstream.rules[0].alert = true;
+    upstream.rules[0].breaker = false;
+    upstream.rules[1].cacheable = false;
+    let judgement = judge(&upstream, &http(200, r#"{"code":9,"message":"no plan 1005 for\r\n+13035550100"}"#));
+    assert_eq!(judgement.detail.as_deref(), Some("no plan 1005 for+130355*****"));
+    assert!(judgement.alert && !judgement.sample && judgement.hold.is_none());
+    let judgement = judge(&upstream, &http(200, r#"{"test":true,"a":1}"#));
+    assert!(!judgement.keep && judgement.record.is_some());
+}
+
+#[test]
+fn tests_speak_of_lists_texts_and_nothing() {
+    let reading = http(200, r#"{"missed":["+13035550100"],"codes":[1005],"empty":"","name":"(N/A)","rows":[1,2]}"#);
+    for (when, holds) in [
+        ("body.missed is containing(key)", true),
+        ("body.codes is containing('1005')", true),
+        ("body.nothing is containing(key)", false),
+        ("body.empty is empty and body.nothing is empty", true),
+        ("body.name in nullnames", true),
+        ("body.name in nullwords", true),
+        ("body.rows | count == 2", true),
+        ("body.nothing in nullnames", false),
+        ("text is matching('^.\"missed')", true),
+        ("status // 100 == 2", true),
+    ] {
+        let upstream = upstream(&[(when, Outcome::InvalidNumber)], &[]);
+        assert_eq!(judge(&upstream, &reading).outcome == Outcome::InvalidNumber, holds, "{when}");
+    }
 }

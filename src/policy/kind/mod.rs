@@ -6,6 +6,9 @@
 
 #[rustfmt::skip]
 mod fields;
+mod types;
+
+pub use types::FieldType;
 
 /// A kind of lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -92,7 +92,7 @@ async fn over_tcp(server: SocketAddr, query: &Message, bytes: &[u8]) -> Result<M
 /// True when the message is an answer to the query: its id and its question (RFC 5452, section 9.1). A refusal may come
 /// without the question, because a server that does not understand a query cannot always repeat it.
 fn answers(query: &Message, answer: &Message) -> bool {
-    let same_question = answer.queries == query.queries
+    let same_question = (answer.queries == query.queries && same_case(query, answer))
         || (answer.queries.is_empty()
             && answer.answers.is_empty()
             && matches!(
@@ -100,6 +100,16 @@ fn answers(query: &Message, answer: &Message) -> bool {
                 ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::Refused
             ));
     answer.metadata.id == query.metadata.id && answer.metadata.message_type == MessageType::Response && same_question
+}
+
+/// True when each letter of the name came back as it was sent, if it was sent in mixed case; a query without that
+/// is in small letters, and there are servers that answer it in capitals.
+fn same_case(query: &Message, answer: &Message) -> bool {
+    query.queries.iter().zip(&answer.queries).all(|(asked, answered)| {
+        let name = asked.name();
+        let is_mixed = name.iter().flatten().any(u8::is_ascii_uppercase);
+        !is_mixed || name.eq_case(answered.name())
+    })
 }
 
 fn no_connection(server: SocketAddr, over: &str, error: &io::Error) -> Failure {

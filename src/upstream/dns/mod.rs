@@ -10,22 +10,28 @@
 //! first, then TCP where the answer was truncated; the first server that gives a real answer (NOERROR, NXDOMAIN)
 //! ends it. SERVFAIL, REFUSED, FORMERR and NOTIMP move on to the next server, and are the reading only when
 //! nobody does better. A server may take `try_timeout`, and never more than its share of what is left, so that the
-//! last one is asked too.
+//! last one is asked too. For a number's NAPTR records the way goes on over them to a URI: see `number`.
 //!
 //! What holds: one socket a query, on a port of the system's choice, connected, so that only the server's own address is
 //! heard; an answer with another id or question is dropped and the wait goes on. Nothing is cached, nobody is asked twice.
 
 mod exchange;
+mod number;
 mod query;
 mod reading;
 
 pub use query::{Query, render};
 
+use number::Step;
+use query::Switches;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hickory_proto::op::Message;
+
 use crate::deadline::{Deadline, now};
-use crate::policy::{DnsPolicy, Question, Reading, UpstreamPolicy};
+use crate::policy::{DnsPolicy, DnsRecord, Question, Reading, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 
 /// Name servers that answer for one another.
@@ -34,8 +40,7 @@ pub struct DnsUpstream {
     servers: Vec<SocketAddr>,
     try_timeout: Duration,
     total_timeout: Option<Duration>,
-    edns: bool,
-    recursion: bool,
+    switches: Switches,
 }
 
 impl DnsUpstream {
@@ -54,8 +59,7 @@ impl DnsUpstream {
             servers: dns.servers.clone(),
             try_timeout: dns.try_timeout,
             total_timeout: policy.total_timeout,
-            edns: dns.edns,
-            recursion: dns.recursion,
+            switches: Switches { recursion: dns.recursion, edns: dns.edns, mixed_case: dns.mixed_case },
         })
     }
 
@@ -64,7 +68,41 @@ impl DnsUpstream {
     /// # Errors
     /// See [`Failure`].
     pub async fn ask(&self, dns: &DnsPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
-        self.fetch(&render(dns, question)?, deadline).await
+        let query = render(dns, question)?;
+        match number::application_unique_string(&question.key) {
+            Some(number) if query.record == DnsRecord::Naptr => self.resolve(dns, query, &number, deadline).await,
+            _ => self.fetch(&query, deadline).await,
+        }
+    }
+
+    /// Follows a number's records to a URI (RFC 6116). The reading is that of the last name; what was read on the way
+    /// bounds its life.
+    async fn resolve(
+        &self,
+        dns: &DnsPolicy,
+        mut query: Query,
+        number: &str,
+        deadline: Deadline,
+    ) -> Result<Reading, Failure> {
+        let mut least: Option<Duration> = None;
+        for _ in 0..=dns.hops {
+            let answer = self.exchange(&query, deadline).await?;
+            let mut reading = reading::read(&answer);
+            least = least.into_iter().chain(reading.ttl).min();
+            reading.ttl = least;
+            match number::step(reading::naptr(&answer), number, &dns.services) {
+                Step::Next(name) => query.name = name,
+                Step::Uris(uris) => {
+                    reading.enumeration = number::reading(uris);
+                    return Ok(reading);
+                }
+                Step::Nothing => return Ok(reading),
+            }
+        }
+        Err(Failure::new(
+            FailureKind::Protocol,
+            format!("more than {} NAPTR records in a row lead elsewhere", dns.hops),
+        ))
     }
 
     /// Asks the servers in order, each once, until one gives a real answer.
@@ -73,6 +111,10 @@ impl DnsUpstream {
     /// The last server's failure when none answered at all: `Timeout`, `Connect`, or `Protocol` for answers that do
     /// not parse.
     pub async fn fetch(&self, query: &Query, deadline: Deadline) -> Result<Reading, Failure> {
+        self.exchange(query, deadline).await.map(|answer| reading::read(&answer))
+    }
+
+    async fn exchange(&self, query: &Query, deadline: Deadline) -> Result<Message, Failure> {
         let deadline = match self.total_timeout {
             Some(limit) => deadline.earlier(Deadline::at(now() + limit)),
             None => deadline,
@@ -83,11 +125,11 @@ impl DnsUpstream {
             if deadline.passed() {
                 break;
             }
-            let message = query.message(self.recursion, self.edns)?;
+            let message = query.message(self.switches)?;
             let wait = self.try_timeout.min(share(deadline, self.servers.len() - place));
             match exchange::exchange(*server, &message, wait, deadline).await {
-                Ok(answer) if reading::is_decisive(&answer) => return Ok(reading::read(&answer)),
-                Ok(answer) => second_best = second_best.or_else(|| Some(reading::read(&answer))),
+                Ok(answer) if reading::is_decisive(&answer) => return Ok(answer),
+                Ok(answer) => second_best = second_best.or(Some(answer)),
                 Err(failure) => last = failure,
             }
         }
@@ -97,8 +139,8 @@ impl DnsUpstream {
     /// The query in words.
     pub fn describe(&self, query: &Query) -> String {
         let servers: Vec<String> = self.servers.iter().map(SocketAddr::to_string).collect();
-        let rd = if self.recursion { "recursion desired" } else { "no recursion" };
-        let edns = if self.edns { "EDNS" } else { "no EDNS" };
+        let rd = if self.switches.recursion { "recursion desired" } else { "no recursion" };
+        let edns = if self.switches.edns { "EDNS" } else { "no EDNS" };
         format!("{} IN {} @ {} ({rd}, {edns})", query.name, query.record.as_str(), servers.join(", "))
     }
 }

@@ -4,11 +4,19 @@ use hickory_proto::op::{Edns, Message, Query as WireQuery};
 use hickory_proto::rr::{Name, RecordType};
 
 use crate::policy::expr::Scope;
-use crate::policy::{DnsPolicy, DnsRecord, Question};
+use crate::policy::{DnsPolicy, DnsRecord, Question, RecordChoice, Template};
 use crate::upstream::{Failure, FailureKind};
 
 /// The largest UDP answer we ask for: what passes nearly every path unfragmented, as the operators of the DNS agreed.
 pub(super) const UDP_PAYLOAD: u16 = 1232;
+
+/// What a query asks for beside its name and type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Switches {
+    pub recursion: bool,
+    pub edns: bool,
+    pub mixed_case: bool,
+}
 
 /// A query, rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +36,17 @@ pub fn render(dns: &DnsPolicy, question: &Question) -> Result<Query, Failure> {
         .name
         .render(&Scope::of_question(question))
         .map_err(|error| Failure::new(FailureKind::Policy, format!("the name does not render: {error}")))?;
-    Ok(Query { name, record: dns.record })
+    let record = match &dns.record {
+        RecordChoice::One(record) => *record,
+        RecordChoice::Asked(template) => asked(template, question)?,
+    };
+    Ok(Query { name, record })
+}
+
+fn asked(template: &Template, question: &Question) -> Result<DnsRecord, Failure> {
+    let fault = |why: String| Failure::new(FailureKind::Policy, format!("the record type does not render: {why}"));
+    let word = template.render(&Scope::of_question(question)).map_err(|error| fault(error.to_string()))?;
+    DnsRecord::from_name(word.trim()).ok_or_else(|| fault(format!("`{}` is none that can be asked for", word.trim())))
 }
 
 impl Query {
@@ -36,16 +54,17 @@ impl Query {
     ///
     /// # Errors
     /// [`FailureKind::Policy`] when the name is none: empty labels, labels above 63 bytes, more than 255 bytes.
-    pub(super) fn message(&self, recursion: bool, edns: bool) -> Result<Message, Failure> {
-        let parsed = if self.name.is_ascii() { Name::from_ascii(&self.name) } else { Name::from_utf8(&self.name) };
+    pub(super) fn message(&self, switches: Switches) -> Result<Message, Failure> {
+        let text = if switches.mixed_case { mixed(&self.name) } else { self.name.to_ascii_lowercase() };
+        let parsed = if text.is_ascii() { Name::from_ascii(&text) } else { Name::from_utf8(&text) };
         let mut name = parsed.map_err(|error| {
             Failure::new(FailureKind::Policy, format!("the rendered name is none of the DNS: {error}"))
         })?;
         name.set_fqdn(true);
         let mut message = Message::query();
-        message.metadata.recursion_desired = recursion;
+        message.metadata.recursion_desired = switches.recursion;
         message.add_query(WireQuery::query(name, self.record.wire()));
-        if edns {
+        if switches.edns {
             let mut options = Edns::new();
             options.set_max_payload(UDP_PAYLOAD);
             message.set_edns(options);
@@ -54,7 +73,20 @@ impl Query {
     }
 }
 
+/// Each letter in a case of chance (draft-vixie-dnsext-dns0x20).
+fn mixed(name: &str) -> String {
+    let either = |c: char| if fastrand::bool() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+    name.chars().map(either).collect()
+}
+
 impl DnsRecord {
+    /// The type of this name, if it is one that can be asked for.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::A, Self::Aaaa, Self::Srv, Self::Naptr, Self::Txt, Self::Ptr]
+            .into_iter()
+            .find(|record| record.as_str().eq_ignore_ascii_case(name))
+    }
+
     /// The type's name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -84,6 +116,21 @@ impl DnsRecord {
 mod tests {
     use super::*;
 
+    fn switches(recursion: bool, edns: bool) -> Switches {
+        Switches { recursion, edns, mixed_case: false }
+    }
+
+    #[test]
+    fn letters_are_mixed_and_the_name_is_the_same() {
+        let name = "abcdefghijklmnopqrstuvwxyz.test";
+        let message = query(name).message(Switches { mixed_case: true, ..switches(true, true) }).expect("a message");
+        let asked = message.queries[0].name().to_ascii();
+        assert_eq!(asked.to_ascii_lowercase(), format!("{name}."));
+        assert_ne!(asked, asked.to_ascii_lowercase());
+        let wire = Message::from_vec(&message.to_vec().expect("bytes")).expect("a message");
+        assert_eq!(wire.queries[0].name().to_ascii(), asked, "the wire keeps the case");
+    }
+
     fn query(name: &str) -> Query {
         Query { name: name.to_owned(), record: DnsRecord::Naptr }
     }
@@ -91,7 +138,7 @@ mod tests {
     #[test]
     fn the_switches_reach_the_message() {
         for (recursion, edns) in [(true, true), (false, false)] {
-            let message = query("1.2.e164.arpa").message(recursion, edns).expect("a message");
+            let message = query("1.2.e164.arpa").message(switches(recursion, edns)).expect("a message");
             let bytes = message.to_vec().expect("bytes");
             assert_eq!(bytes[2] & 1 == 1, recursion);
             assert_eq!(bytes[11] == 1, edns, "the additional section holds the OPT record or nothing");
@@ -101,7 +148,7 @@ mod tests {
     #[test]
     fn a_name_that_is_none_is_the_policys_fault() {
         for name in ["a..b", &"x".repeat(64), &"abcdefg.".repeat(40)] {
-            assert_eq!(query(name).message(true, true).expect_err(name).kind, FailureKind::Policy);
+            assert_eq!(query(name).message(switches(true, true)).expect_err(name).kind, FailureKind::Policy);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::NAPTR;
 use hickory_proto::rr::{Name, RData, Record};
 use minijinja::Value;
 use minijinja::value::Serde;
@@ -18,6 +19,14 @@ const ALIASES: usize = 8;
 pub(super) fn is_decisive(answer: &Message) -> bool {
     matches!(answer.metadata.response_code, ResponseCode::NoError | ResponseCode::NXDomain)
         || !answer.answers.is_empty()
+}
+
+/// The NAPTR records of the answer, past its aliases.
+pub(super) fn naptr(answer: &Message) -> impl Iterator<Item = &NAPTR> {
+    answering(answer).0.into_iter().filter_map(|record| match &record.data {
+        RData::NAPTR(naptr) => Some(naptr),
+        _ => None,
+    })
 }
 
 /// What the message says.

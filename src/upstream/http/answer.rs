@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
-use crate::policy::{Format, Reading};
+use crate::policy::{Decoding, Reading};
 use crate::upstream::{Failure, FailureKind};
 
 /// How much of a head a reading keeps: headers, and bytes of all their names and values. Rules look at a few short
@@ -33,8 +33,8 @@ pub struct Answer {
 
 impl Answer {
     /// Decodes it for rules and fields.
-    pub fn into_reading(self, format: Format) -> Reading {
-        Reading::of_http(self.status, self.headers, &self.body, format)
+    pub fn into_reading(self, decoding: &Decoding) -> Reading {
+        Reading::of_http(self.status, self.headers, &self.body, decoding)
     }
 }
 
@@ -151,7 +151,7 @@ mod tests {
     fn a_deep_tree_does_not_decode() {
         let body = Bytes::from("[".repeat(10_000));
         let answer = Answer { status: 200, headers: Vec::new(), content_type: None, body };
-        let reading = answer.into_reading(Format::Json);
+        let reading = answer.into_reading(&Decoding::default());
         assert!(reading.undecoded.is_some() && reading.body.is_undefined());
     }
 }

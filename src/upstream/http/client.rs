@@ -1,12 +1,14 @@
 //! The client: connections, TLS and what it never does by itself.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Method, redirect};
+use reqwest::tls::Version;
+use reqwest::{Certificate, Client, Identity, Method, Proxy, Url, redirect};
 
-use crate::policy::{HttpMethod, HttpPolicy, UpstreamPolicy};
+use super::named;
+use crate::policy::{HttpMethod, HttpPolicy, Secret, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 
 /// Shorter than the 60 s after which common load balancers close an idle connection, so that it is
@@ -21,6 +23,9 @@ const PING_WAITS: Duration = Duration::from_secs(2);
 /// The most bytes of an HTTP/2 answer's head. (An HTTP/1 head is bounded by hyper: 400 KiB and 100 headers.)
 const HEAD_LIMIT: u32 = 64 * 1024;
 
+/// How often a request is sent on to another place of the same host.
+const MOST_REDIRECTS: usize = 3;
+
 /// Makes the client of one upstream.
 ///
 /// # Errors
@@ -32,8 +37,23 @@ pub(super) fn build(policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Client
     if let Some(path) = &http.ca {
         trusted.extend(read_ca(path)?);
     }
-    Client::builder()
-        .user_agent(concat!("dipcache/", env!("CARGO_PKG_VERSION")))
+    let wire = &http.wire;
+    let mut builder = Client::builder();
+    if let Some((name, host)) = wire.tls.server_name.as_ref().zip(http.fixed_host()) {
+        builder = builder.dns_resolver(Arc::new(named::Elsewhere::new(name, &host)));
+    }
+    if let Some((cert, key)) = &wire.tls.identity {
+        builder = builder.identity(identity(cert, key)?);
+    }
+    if let Some(proxy) = &wire.proxy {
+        builder = builder.proxy(self::proxy(proxy)?);
+    } else {
+        builder = builder.no_proxy();
+    }
+    builder
+        .user_agent(wire.user_agent.as_deref().unwrap_or(concat!("dipcache/", env!("CARGO_PKG_VERSION"))))
+        .local_address(wire.source_address)
+        .tls_version_min(if wire.tls.only_1_3 { Version::TLS_1_3 } else { Version::TLS_1_2 })
         .connect_timeout(policy.connect_timeout)
         .tcp_nodelay(true)
         .tcp_keepalive(Duration::from_secs(30))
@@ -43,15 +63,50 @@ pub(super) fn build(policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Client
         .http2_keep_alive_timeout(PING_WAITS)
         .http2_keep_alive_while_idle(true)
         .http2_max_header_list_size(HEAD_LIMIT)
-        .redirect(redirect::Policy::none())
+        .redirect(if wire.redirects { same_host() } else { redirect::Policy::none() })
         .referer(false)
-        .no_proxy()
         .gzip(true)
         .deflate(true)
         .tls_certs_only(trusted)
         .tls_danger_accept_invalid_certs(!http.verify_tls)
         .build()
         .map_err(|error| Failure::new(FailureKind::Bug, super::answer::chain(&error.without_url())))
+}
+
+/// Follows to the same scheme, host and port, a few times; any other redirect is an answer for the rules.
+fn same_host() -> redirect::Policy {
+    redirect::Policy::custom(|attempt| {
+        let origin =
+            |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default());
+        let first = attempt.previous().first().map(origin);
+        if first == Some(origin(attempt.url())) && attempt.previous().len() <= MOST_REDIRECTS {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}
+
+/// Our certificate and its key.
+fn identity(cert: &Path, key: &Secret) -> Result<Identity, Failure> {
+    let fault = |why: String| {
+        let detail = format!(
+            "the client certificate `{}` {why}: give a PEM file and the key that belongs to it",
+            cert.display()
+        );
+        Failure::new(FailureKind::Policy, detail)
+    };
+    let mut pem = std::fs::read(cert).map_err(|error| fault(format!("does not read ({error})")))?;
+    pem.push(b'\n');
+    pem.extend_from_slice(key.current().as_bytes());
+    pem.push(b'\n');
+    Identity::from_pem(&pem).map_err(|_| fault("does not go with its key".to_owned()))
+}
+
+/// The proxy of the policy. Its URL may hold a password, so no message repeats it.
+fn proxy(url: &Secret) -> Result<Proxy, Failure> {
+    Proxy::all(url.current().as_str())
+        .map_err(|_| Failure::new(FailureKind::Policy, "the proxy's URL is none: write http://host:port"))
 }
 
 /// The client's word for a method.

@@ -1,79 +1,114 @@
 //! A REST vendor, asked with reqwest.
 //!
-//! The life of one dip: the policy's templates make a [`Request`]; the client sends it over a kept
-//! connection or a new one; the head comes, then the body piece by piece until it is whole, too large
-//! or too late; what came becomes a [`Reading`]. Every status is a reading: what a `404` or a `500`
-//! means is for the policy's rules to say.
+//! The life of one dip: the policy's templates make a draft; at one of the base URLs and with credentials it
+//! becomes a [`Request`]; the client sends it over a kept connection or a new one; the head comes, then the body
+//! piece by piece until it is whole, too large or too late; what came becomes a [`Reading`]. Every status is a
+//! reading: what a `404` or a `500` means is for the policy's rules to say.
 //!
 //! What holds: nothing is awaited past the deadline; a body is counted after decompression while it comes
 //! and dropped with its connection one piece after the limit; a request given up takes its HTTP/1 connection
-//! along, so that a late answer can never meet a later question. Redirects are not followed, and no proxy
-//! is taken from the environment. A vendor's address is looked up by the system's resolver on a new connection only.
+//! along, so that a late answer can never meet a later question. Redirects are not followed but to the same host
+//! where the policy says so, and no proxy is taken from the environment. A vendor's address is looked up by the
+//! system's resolver on a new connection only.
 //!
-//! Deliberately absent: retries. A kept connection that the vendor had closed before anything was written to it is
-//! replaced by the client itself; anything later is the pipeline's decision.
+//! A request is sent a second time in three cases, all within the one deadline (`tries`): to the next base URL,
+//! as a repetition that the policy allows, and once with fresh credentials after a 401. One that is neither a GET
+//! nor marked `safe` is only ever repeated where no connection came about or a 401 refused it. Beyond
+//! that there are no retries: they are the pipeline's decision. (A kept connection that the vendor had closed
+//! before anything was written to it is replaced by the client itself.)
 
 mod answer;
+mod bases;
 mod client;
+mod named;
 mod request;
+mod sign;
+mod stamp;
+mod token;
+mod tries;
 
 pub use answer::Answer;
 pub use request::{Request, render};
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deadline::{Deadline, now};
-use crate::policy::{Format, HttpPolicy, Question, Reading, UpstreamPolicy};
-use crate::upstream::redact::Redactor;
+use parking_lot::Mutex;
+
+use crate::deadline::{Deadline, Instant, now};
+use crate::policy::{Auth, Decoding, HttpPolicy, Question, Reading, Secret, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
+use bases::Bases;
+use token::TokenSource;
 
 /// A REST vendor.
 #[derive(Debug)]
 pub struct HttpUpstream {
     client: reqwest::Client,
-    redactor: Redactor,
+    /// All that must be hidden, and read anew when it is refused.
+    secrets: Vec<Secret>,
+    /// Users and passwords that are hidden together, too.
+    basics: Vec<(Secret, Secret)>,
+    bases: Bases,
+    /// Where tokens come from, by the name that their credentials are chosen by.
+    tokens: Vec<(Option<String>, Arc<TokenSource>)>,
+    /// When the secrets were read anew the last time.
+    read_anew: Mutex<Option<Instant>>,
     total_timeout: Option<Duration>,
     max_body: usize,
-    format: Format,
+    decoding: Decoding,
+    server_name: Option<String>,
 }
 
 impl HttpUpstream {
     /// Makes the client. Opens no connection yet.
     ///
     /// # Errors
-    /// When the policy's CA file does not read or holds no certificate.
+    /// When a file or URL that the policy names for TLS or the proxy does not do.
     pub fn build(policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Self, Failure> {
+        let client = client::build(policy, http)?;
+        let token_source = |(name, auth): (Option<&str>, &Auth)| match auth {
+            Auth::OAuth2(oauth2) => Some((name.map(str::to_owned), TokenSource::new(oauth2, client.clone()))),
+            _ => None,
+        };
         Ok(Self {
-            client: client::build(policy, http)?,
-            redactor: request::secrets(&http.auth),
+            tokens: http.auths().filter_map(token_source).collect(),
+            client,
+            secrets: http.secrets(),
+            basics: http.basics(),
+            bases: Bases::new(&http.bases),
+            read_anew: Mutex::new(None),
             total_timeout: policy.total_timeout,
             max_body: http.max_body,
-            format: policy.format,
+            decoding: policy.decoding.clone(),
+            server_name: http.wire.tls.server_name.clone(),
         })
     }
 
-    /// Renders the request and asks once.
+    /// Fetches what dips will need, tokens that is, before the first of them comes. Needs a runtime.
+    pub fn prepare(&self) {
+        self.tokens.iter().for_each(|(_, source)| source.keep());
+    }
+
+    /// Renders the request and asks.
     ///
     /// # Errors
     /// See [`Failure`].
     pub async fn ask(&self, http: &HttpPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
-        let request = render(http, question)?;
-        Ok(self.fetch(&request, deadline).await?.into_reading(self.format))
+        let asked = tries::ask(self, http, question, self.within(deadline)).await;
+        let answer = asked.map_err(|failure| self.hidden(failure))?;
+        Ok(answer.into_reading(&self.decoding))
     }
 
-    /// Sends a rendered request and reads what comes.
+    /// Sends a rendered request once and reads what comes.
     ///
     /// # Errors
     /// `Timeout` at the deadline, `Connect` without a connection, `Protocol` for what is no HTTP or ends early,
     /// `TooLarge` past a bound.
     pub async fn fetch(&self, request: &Request, deadline: Deadline) -> Result<Answer, Failure> {
-        let request = self.prepare(request)?;
-        let deadline = match self.total_timeout {
-            Some(limit) => deadline.earlier(Deadline::at(now() + limit)),
-            None => deadline,
-        };
-        let wanted = if self.format == Format::None { 0 } else { self.max_body };
-        match deadline.limit(answer::read(self.client.execute(request), wanted)).await {
+        let request = self.prepared(request)?;
+        let wanted = if self.decoding.wants_no_body() { 0 } else { self.max_body };
+        match self.within(deadline).limit(answer::read(self.client.execute(request), wanted)).await {
             Some(result) => result,
             None => Err(Failure::new(FailureKind::Timeout, "no whole answer by the deadline")),
         }
@@ -81,11 +116,28 @@ impl HttpUpstream {
 
     /// The request in words, without its secrets.
     pub fn describe(&self, request: &Request) -> String {
-        request.describe(&self.redactor)
+        request.describe(&request::redactor(&self.secrets, &self.basics))
     }
 
-    fn prepare(&self, request: &Request) -> Result<reqwest::Request, Failure> {
-        let mut prepared = reqwest::Request::new(client::method(request.method), request.checked_url()?);
+    fn within(&self, deadline: Deadline) -> Deadline {
+        self.total_timeout.map_or(deadline, |limit| deadline.earlier(Deadline::at(now() + limit)))
+    }
+
+    /// A failure's words come from libraries and templates; none of them may hold a secret.
+    fn hidden(&self, failure: Failure) -> Failure {
+        if self.secrets.is_empty() || failure.kind == FailureKind::Timeout {
+            return failure;
+        }
+        Failure { detail: request::redactor(&self.secrets, &self.basics).hide(&failure.detail).into(), ..failure }
+    }
+
+    fn prepared(&self, request: &Request) -> Result<reqwest::Request, Failure> {
+        let url = request.checked_url()?;
+        let url = match &self.server_name {
+            Some(name) => named::called(url, name)?,
+            None => url,
+        };
+        let mut prepared = reqwest::Request::new(client::method(request.method), url);
         *prepared.headers_mut() = request.checked_headers()?;
         if let Some((_, text)) = &request.body {
             *prepared.body_mut() = Some(text.clone().into());

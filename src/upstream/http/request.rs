@@ -7,15 +7,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+use super::sign::sign;
+use super::stamp::Stamp;
 use crate::policy::expr::{ExprError, Scope};
-use crate::policy::{Auth, HttpMethod, HttpPolicy, Question};
-use crate::upstream::redact::Redactor;
+use crate::policy::{Auth, HttpMethod, HttpPolicy, Pair, Question, Secret};
+use crate::upstream::redact::{HIDDEN, Redactor};
 use crate::upstream::{Failure, FailureKind};
 
 /// All but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request, rendered: nothing in it depends on a template any more.
 #[derive(Clone, Debug)]
@@ -30,67 +34,148 @@ pub struct Request {
     pub body: Option<(String, String)>,
 }
 
-/// Renders the policy's request over a question and adds what shows who we are.
+/// A request before it is known where it goes and who asks.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The whole URL, or what stands behind a base.
+    target: String,
+    method: HttpMethod,
+    headers: Vec<(String, String)>,
+    body: Option<(String, String)>,
+}
+
+/// Renders the policy's request over a question and adds what shows who we are, as far as it is known
+/// beforehand: where a token is fetched, its place is marked.
 ///
 /// # Errors
 /// [`FailureKind::Policy`] when a template refuses the question.
 pub fn render(http: &HttpPolicy, question: &Question) -> Result<Request, Failure> {
-    let scope = Scope::of_question(question);
-    let mut headers = Vec::with_capacity(http.headers.len() + 1);
-    for (name, value) in &http.headers {
-        headers
-            .push((name.clone(), value.render(&scope).map_err(|error| refused(&format!("header `{name}`"), &error))?));
+    let stamp = Stamp::now();
+    let (_, auth) = http.auth_for(question).ok_or_else(nobody)?;
+    let mut request = Draft::of(http, question, &stamp)?.at(http.bases.first().map(String::as_str));
+    request.authorise(auth);
+    match auth {
+        Auth::Hmac(hmac) => sign(&mut request, hmac, question, &stamp)?,
+        Auth::OAuth2(_) => request.bear(HIDDEN),
+        _ => {}
     }
-    let body = match &http.body {
-        Some(body) => {
-            Some((body.content_type.clone(), body.text.render(&scope).map_err(|error| refused("body", &error))?))
-        }
-        None => None,
-    };
-    let url = http.url.render(&scope).map_err(|error| refused("url", &error))?;
-    let mut request = Request { method: http.method, url, headers, body };
-    request.authorise(&http.auth);
     Ok(request)
 }
 
-/// The secrets that a request of this policy may carry.
-pub fn secrets(auth: &Auth) -> Redactor {
-    match auth {
-        Auth::None => Redactor::default(),
-        Auth::Basic { user, password } => {
-            Redactor::new([user.expose(), password.expose(), &*credentials(user.expose(), password.expose())])
+/// There are no credentials for this question.
+pub(super) fn nobody() -> Failure {
+    Failure::new(
+        FailureKind::Policy,
+        "there are no credentials for this question: add them to `auths`, or an `auth` for all others",
+    )
+}
+
+impl Draft {
+    /// Renders the policy's templates.
+    ///
+    /// # Errors
+    /// [`FailureKind::Policy`] when one refuses the question.
+    pub(super) fn of(http: &HttpPolicy, question: &Question, stamp: &Stamp) -> Result<Self, Failure> {
+        let scope = Scope::of_question_and(question, stamp.names());
+        let mut headers = Vec::with_capacity(http.headers.len() + 3);
+        for (name, value) in &http.headers {
+            let value = value.render(&scope).map_err(|error| refused(&format!("header `{name}`"), &error))?;
+            headers.push((name.clone(), value));
         }
-        Auth::Scheme { token, .. } => Redactor::new([token.expose()]),
-        Auth::Header { value, .. } | Auth::Query { value, .. } => Redactor::new([value.expose()]),
+        let body = match (&http.body, &http.form) {
+            (Some(body), _) => {
+                Some((body.content_type.clone(), body.text.render(&scope).map_err(|error| refused("body", &error))?))
+            }
+            (None, Some(form)) => Some((FORM.to_owned(), pairs(form, &scope)?)),
+            (None, None) => None,
+        };
+        let mut target = http.url.render(&scope).map_err(|error| refused("url", &error))?;
+        let query = pairs(&http.query, &scope)?;
+        if !query.is_empty() {
+            join_query(&mut target, &query);
+        }
+        Ok(Self { target, method: http.method, headers, body })
     }
+
+    /// The request at one of the bases.
+    pub(super) fn at(&self, base: Option<&str>) -> Request {
+        Request {
+            method: self.method,
+            url: format!("{}{}", base.unwrap_or_default(), self.target),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+        }
+    }
+}
+
+/// Parameters as `a=1&b=2`, each name and value percent-encoded; empty values are left out. Brackets in a
+/// name stay as they are: some vendors know no other spelling.
+fn pairs(pairs: &[Pair], scope: &Scope) -> Result<String, Failure> {
+    const NAME: &AsciiSet = &RESERVED.remove(b'[').remove(b']');
+    let mut text = String::new();
+    for pair in pairs {
+        for value in &pair.values {
+            let value = value.render(scope).map_err(|error| refused(&format!("parameter `{}`", pair.name), &error))?;
+            if value.is_empty() {
+                continue;
+            }
+            let separator = if text.is_empty() { "" } else { "&" };
+            let name = utf8_percent_encode(&pair.name, NAME);
+            let value = utf8_percent_encode(&value, RESERVED);
+            text.push_str(&format!("{separator}{name}={value}"));
+        }
+    }
+    Ok(text)
+}
+
+/// Puts parameters behind those that a URL has, in front of a fragment.
+fn join_query(url: &mut String, query: &str) {
+    let fragment = url.find('#').unwrap_or(url.len());
+    let separator = match url[..fragment].find('?') {
+        None => "?",
+        Some(mark) if mark + 1 == fragment || url[..fragment].ends_with('&') => "",
+        Some(_) => "&",
+    };
+    url.insert_str(fragment, &format!("{separator}{query}"));
+}
+
+/// What hides all these secrets, as they are now and as they were, and the joined form of each user and password.
+pub(super) fn redactor(secrets: &[Secret], basics: &[(Secret, Secret)]) -> Redactor {
+    let values = secrets.iter().flat_map(|secret| [secret.expose().to_owned(), secret.current().to_string()]);
+    let joined = basics.iter().map(|(user, password)| credentials(&user.current(), &password.current()));
+    let values: Vec<String> = values.chain(joined).collect();
+    Redactor::new(values.iter().map(String::as_str))
 }
 
 impl Request {
     /// Adds what shows who we are.
     pub fn authorise(&mut self, auth: &Auth) {
         let (name, value) = match auth {
-            Auth::None => return,
+            // A token and a signature come later: the one from elsewhere, the other from the finished request.
+            Auth::None | Auth::OAuth2(_) | Auth::Hmac(_) => return,
             Auth::Basic { user, password } => {
-                ("Authorization", format!("Basic {}", credentials(user.expose(), password.expose())))
+                ("Authorization", format!("Basic {}", credentials(&user.current(), &password.current())))
             }
-            Auth::Scheme { scheme, token } => ("Authorization", format!("{scheme} {}", token.expose())),
-            Auth::Header { name, value } => (name.as_str(), value.expose().to_owned()),
-            Auth::Query { name, value } => return self.add_query(name, value.expose()),
+            Auth::Scheme { scheme, token } => ("Authorization", format!("{scheme} {}", token.current())),
+            Auth::Header { name, value } => (name.as_str(), value.current().to_string()),
+            Auth::Headers(headers) => {
+                let headers = headers.iter().map(|(name, value)| (name.clone(), value.current().to_string()));
+                return self.headers.extend(headers);
+            }
+            Auth::Query { name, value } => return self.add_query(name, &value.current()),
         };
         self.headers.push((name.to_owned(), value));
     }
 
+    /// Adds a bearer token (RFC 6750).
+    pub(super) fn bear(&mut self, token: &str) {
+        self.headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
+    }
+
     /// Adds a query parameter behind those there are, in front of a fragment.
     fn add_query(&mut self, name: &str, value: &str) {
-        let fragment = self.url.find('#').unwrap_or(self.url.len());
-        let separator = match self.url[..fragment].find('?') {
-            None => "?",
-            Some(mark) if mark + 1 == fragment || self.url[..fragment].ends_with('&') => "",
-            Some(_) => "&",
-        };
-        let value = utf8_percent_encode(value, RESERVED);
-        let name = utf8_percent_encode(name, RESERVED);
-        self.url.insert_str(fragment, &format!("{separator}{name}={value}"));
+        let (name, value) = (utf8_percent_encode(name, RESERVED), utf8_percent_encode(value, RESERVED));
+        join_query(&mut self.url, &format!("{name}={value}"));
     }
 
     /// The request in words, as `dipcache try` shows it.
@@ -143,7 +228,8 @@ impl Request {
             };
             let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(()))?;
             let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad(()))?;
-            value.set_sensitive(key == AUTHORIZATION);
+            // Which of the others carry a secret is the operator's word; only these surely do not.
+            value.set_sensitive(key != ACCEPT);
             map.append(key, value);
         }
         if let Some((content_type, _)) = &self.body {
@@ -170,7 +256,7 @@ fn credentials(user: &str, password: &str) -> String {
     STANDARD.encode(format!("{user}:{password}"))
 }
 
-fn refused(part: &str, error: &ExprError) -> Failure {
+pub(super) fn refused(part: &str, error: &ExprError) -> Failure {
     Failure::new(FailureKind::Policy, format!("{part} does not render: {error}"))
 }
 

@@ -109,7 +109,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`Trouble`] says whether the connection may be used again.
-    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows) -> Result<(), Trouble> {
+    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows<'_>) -> Result<(), Trouble> {
         match self {
             Self::Postgres(connection) => connection.run(bound, rows).await,
             Self::MySql(connection) => connection.run(bound, rows).await,

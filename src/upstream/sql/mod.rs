@@ -23,6 +23,7 @@ mod sqlite;
 mod statement;
 
 pub use bound::{Bound, Param, render};
+pub use rows::EachRow;
 
 use std::time::Duration;
 
@@ -145,12 +146,25 @@ impl SqlUpstream {
         }
     }
 
+    /// Runs the statement, which has no parameters, and passes its rows on one by one.
+    ///
+    /// # Errors
+    /// As [`SqlUpstream::fetch`], and what `each` refuses. Rows before the failure have been passed on.
+    pub async fn each(&self, deadline: Deadline, each: EachRow<'_>) -> Result<(), Failure> {
+        let mut seat = self.pool.seat(deadline).await?;
+        let mut rows = Rows::passed_on(each);
+        match deadline.limit(seat.connection().run(&Bound(Vec::new()), &mut rows)).await {
+            Some(ended) => ended.map_err(|trouble| trouble.failure),
+            None => Err(Failure::new(FailureKind::Timeout, "no whole result by the deadline")),
+        }
+    }
+
     /// The statement and its values in words. The URL stays out of it: it holds the password.
     pub fn describe(&self, bound: &Bound) -> String {
         format!("{} on {}\n{}", self.query.trim(), self.dialect.as_str(), bound.describe())
     }
 }
 
-fn reading(rows: Rows) -> Reading {
+fn reading(rows: Rows<'_>) -> Reading {
     Reading { rows: Value::from(Serde(rows.into_list())), ..Reading::default() }
 }

@@ -65,7 +65,7 @@ pub(super) struct MySql {
 }
 
 impl MySql {
-    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows) -> Result<(), Trouble> {
+    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows<'_>) -> Result<(), Trouble> {
         let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&self.sql)));
         for place in self.occurrences.iter() {
             query = match bound.at(*place) {

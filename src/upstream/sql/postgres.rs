@@ -70,7 +70,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows) -> Result<(), Trouble> {
+    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows<'_>) -> Result<(), Trouble> {
         let known = self.plan.typed.lock().clone();
         let sql = match known {
             Some(sql) => sql,
@@ -83,7 +83,7 @@ impl Postgres {
         result
     }
 
-    async fn run_typed(&mut self, sql: Arc<str>, bound: &Bound, rows: &mut Rows) -> Result<(), Trouble> {
+    async fn run_typed(&mut self, sql: Arc<str>, bound: &Bound, rows: &mut Rows<'_>) -> Result<(), Trouble> {
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for place in self.plan.statement.occurrences() {
             query = query.bind(bound.at(*place).to_text());

@@ -11,18 +11,27 @@ const ALL: usize = 4 * 1024 * 1024;
 /// What a value costs beside its text.
 const OVERHEAD: usize = 16;
 
+/// Takes each row as it comes.
+pub type EachRow<'a> = Box<dyn FnMut(Map<String, Json>) -> Result<(), Failure> + Send + 'a>;
+
 /// Rows so far, each a map of its columns in the order of the statement.
-#[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct Rows<'a> {
     list: Vec<Map<String, Json>>,
     bytes: usize,
     max_rows: usize,
+    /// Whoever takes the rows in place of the list, which then stays empty: the whole of a table is never held.
+    each: Option<EachRow<'a>>,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     /// None so far.
     pub(super) fn at_most(max_rows: usize) -> Self {
-        Self { list: Vec::new(), bytes: 0, max_rows }
+        Self { list: Vec::new(), bytes: 0, max_rows, each: None }
+    }
+
+    /// Rows that are not kept.
+    pub(super) fn passed_on(each: EachRow<'a>) -> Self {
+        Self { each: Some(each), ..Self::at_most(usize::MAX) }
     }
 
     /// Takes another row.
@@ -35,6 +44,13 @@ impl Rows {
             return Err(Failure::new(FailureKind::TooLarge, what));
         }
         let size: usize = row.iter().map(|(name, value)| name.len() + weight(value)).sum();
+        if let Some(each) = &mut self.each {
+            if size > ROW {
+                let what = format!("a row above {ROW} bytes: select the columns that are needed");
+                return Err(Failure::new(FailureKind::TooLarge, what));
+            }
+            return each(row);
+        }
         self.bytes += size;
         if size > ROW || self.bytes > ALL {
             let what = format!("a row above {ROW} bytes or rows above {ALL} bytes: select the columns that are needed");

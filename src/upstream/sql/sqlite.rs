@@ -76,7 +76,7 @@ impl Drop for Interrupt {
 }
 
 impl Sqlite {
-    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows) -> Result<(), Trouble> {
+    pub(super) async fn run(&mut self, bound: &Bound, rows: &mut Rows<'_>) -> Result<(), Trouble> {
         debug_assert!(!self.left.0.load(Ordering::Relaxed), "a connection that was left is never used again");
         let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&self.sql)));
         for place in self.occurrences.iter() {

@@ -27,6 +27,9 @@ pub(super) async fn give(stream: &mut TcpStream, mode: &Mode, good: &str, writte
             write(stream, &whole(200, "text/html; charset=utf-8", "", page), written).await
         }
         Mode::Redirect => write(stream, &whole(302, "text/plain", "Location: /elsewhere\r\n", b""), written).await,
+        Mode::RedirectTo(to) => {
+            write(stream, &whole(302, "text/plain", &format!("Location: {to}\r\n"), b""), written).await
+        }
         Mode::TooManyRequests(after) => {
             let header = after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
             write(stream, &whole(429, "application/json", &header, b"{\"error\":\"slow down\"}"), written).await
@@ -59,7 +62,7 @@ pub(super) async fn give(stream: &mut TcpStream, mode: &Mode, good: &str, writte
             half(stream, written).await;
             false
         }
-        Mode::Hang | Mode::Reset | Mode::ResetAfterRequest | Mode::Refuse => {
+        Mode::Hang | Mode::Reset | Mode::ResetAfterRequest | Mode::Refuse | Mode::Wants(_) => {
             until_gone(stream).await;
             false
         }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use form_urlencoded::byte_serialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -12,7 +13,21 @@ use serde_json::Value;
 
 use crate::answer::Record;
 use crate::front::desk::Line;
-use crate::front::http::query::Form;
+
+/// In which form the record is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The record as one compact line.
+    Json,
+    /// The policy's text field, bare.
+    Text,
+    /// `k=v&k=v`, form-encoded.
+    Params,
+    /// One line of RFC 4180, in the policy's order of fields.
+    Csv,
+    /// The field of this name, bare.
+    Field(CompactString),
+}
 
 /// The record in this form; `scratch` is where it is built if it must be. `None` when the one field
 /// that was asked for is absent or null.

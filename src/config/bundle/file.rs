@@ -1,0 +1,65 @@
+//! A bundle as it is typed.
+
+use std::fmt;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_spanned::Spanned;
+
+use crate::written::{Field, Lines, Written};
+
+/// `[bundle.NAME]`
+#[derive(Debug, Default)]
+pub(crate) struct BundleFile {
+    /// As long as the slowest of its lookups may take.
+    pub budget: Field<Duration>,
+    /// `called` and `calling`.
+    pub parameters: Lines<String>,
+    /// Every other key is a part, in order.
+    pub parts: Vec<(Spanned<String>, Spanned<PartFile>)>,
+}
+
+/// Names of inputs and their templates.
+pub(crate) type InputsFile = IndexMap<Spanned<String>, Spanned<Written<String>>>;
+
+/// One part: `lrn.key = "called"`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { key = \"called\" }")]
+pub(crate) struct PartFile {
+    /// The part's own name.
+    pub lookup: Field<String>,
+    /// A template; without braces an expression.
+    pub key: Field<String>,
+    /// Each as `key`.
+    pub inputs: Option<Spanned<InputsFile>>,
+}
+
+impl<'de> Deserialize<'de> for BundleFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(BundleVisitor)
+    }
+}
+
+struct BundleVisitor;
+
+impl<'de> Visitor<'de> for BundleVisitor {
+    type Value = BundleFile;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<BundleFile, A::Error> {
+        let mut bundle = BundleFile::default();
+        while let Some(name) = table.next_key::<Spanned<String>>()? {
+            match name.get_ref().as_str() {
+                "budget" => bundle.budget = Some(table.next_value()?),
+                "parameters" => bundle.parameters = Some(table.next_value()?),
+                _ => bundle.parts.push((name, table.next_value()?)),
+            }
+        }
+        Ok(bundle)
+    }
+}

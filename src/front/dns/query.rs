@@ -1,0 +1,133 @@
+//! From bytes to a question; or to the code that says what is wrong with them.
+
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, RecordType};
+
+use crate::front::dns::reply::{Reason, UDP_PAYLOAD};
+
+/// The size of a message's header.
+const HEADER: usize = 12;
+
+/// The largest answer over UDP for a client that does not say what it takes (RFC 1035).
+const PLAIN_UDP: u16 = 512;
+
+/// What came in.
+pub enum Incoming {
+    /// A question to be answered.
+    Asked(Box<Asked>),
+    /// A message to be refused with this reply.
+    Refused(Box<Message>, u16),
+    /// Nothing that is ever answered: a stray answer, or less than a header.
+    Noise,
+}
+
+/// A question.
+pub struct Asked {
+    /// The reply so far: id, flags and the question as it was written.
+    pub reply: Message,
+    /// The name and type.
+    pub question: Query,
+    /// The name of the type's field in records, and of the type in policies' input `type`.
+    pub kind: Kind,
+    /// The largest reply over UDP.
+    pub size: u16,
+}
+
+/// A type that is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// RFC 1035.
+    A,
+    /// RFC 3596.
+    Aaaa,
+    /// RFC 2782.
+    Srv,
+    /// RFC 3403.
+    Naptr,
+    /// RFC 1035.
+    Txt,
+    /// RFC 1035.
+    Ptr,
+}
+
+impl Kind {
+    fn of(record: RecordType) -> Option<Self> {
+        Some(match record {
+            RecordType::A => Self::A,
+            RecordType::AAAA => Self::Aaaa,
+            RecordType::SRV => Self::Srv,
+            RecordType::NAPTR => Self::Naptr,
+            RecordType::TXT => Self::Txt,
+            RecordType::PTR => Self::Ptr,
+            _ => return None,
+        })
+    }
+
+    /// The field that holds its records.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::Aaaa => "aaaa",
+            Self::Srv => "srv",
+            Self::Naptr => "naptr",
+            Self::Txt => "txt",
+            Self::Ptr => "ptr",
+        }
+    }
+
+    /// Its name as zone files write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Srv => "SRV",
+            Self::Naptr => "NAPTR",
+            Self::Txt => "TXT",
+            Self::Ptr => "PTR",
+        }
+    }
+}
+
+/// Reads a message.
+pub fn read(bytes: &[u8]) -> Incoming {
+    if bytes.len() < HEADER || bytes[2] & 0x80 != 0 {
+        return Incoming::Noise;
+    }
+    let id = u16::from_be_bytes([bytes[0], bytes[1]]);
+    let op_code = OpCode::from_u8((bytes[2] >> 3) & 0x0f);
+    let mut reply = Message::response(id, op_code);
+    reply.metadata.recursion_desired = bytes[2] & 1 != 0;
+    reply.metadata.recursion_available = true;
+    // Before the rest is read: an update's sections are none of a query's.
+    if op_code != OpCode::Query {
+        return refused(reply, ResponseCode::NotImp, PLAIN_UDP);
+    }
+    let Ok(query) = Message::from_vec(bytes) else { return refused(reply, ResponseCode::FormErr, PLAIN_UDP) };
+    if query.metadata.message_type != MessageType::Query {
+        return Incoming::Noise;
+    }
+    let mut size = PLAIN_UDP;
+    if let Some(asked) = &query.edns {
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_PAYLOAD);
+        reply.set_edns(edns);
+        size = asked.max_payload().clamp(PLAIN_UDP, UDP_PAYLOAD);
+        if asked.version() > 0 {
+            return refused(reply, ResponseCode::BADVERS, size);
+        }
+    }
+    let [question] = query.queries.as_slice() else { return refused(reply, ResponseCode::FormErr, size) };
+    reply.add_query(question.clone());
+    match Kind::of(question.query_type()).filter(|_| question.query_class() == DNSClass::IN) {
+        Some(kind) => Incoming::Asked(Box::new(Asked { question: question.clone(), kind, size, reply })),
+        None => {
+            Reason::NotSupported.tell(&mut reply);
+            refused(reply, ResponseCode::Refused, size)
+        }
+    }
+}
+
+fn refused(mut reply: Message, code: ResponseCode, size: u16) -> Incoming {
+    reply.metadata.response_code = code;
+    Incoming::Refused(Box::new(reply), size)
+}

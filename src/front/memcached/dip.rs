@@ -1,0 +1,102 @@
+//! A key, looked at without waiting; and the waiting, where there is no other way.
+
+use std::time::Duration;
+
+use crate::answer::Answer;
+use crate::deadline::{self, Deadline, Instant};
+use crate::front::Front;
+use crate::front::desk::{Desk, Line};
+use crate::front::form::{Form, render};
+use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, whose};
+use crate::front::memcached::plain::write_value;
+use crate::policy::Question;
+
+/// What a key comes to.
+pub enum Look<L> {
+    /// The client's own: the store knows.
+    Plain,
+    /// A health flag.
+    Flag(bool),
+    /// Nothing to tell.
+    Miss,
+    /// The script's fault; see [`Unposed::Malformed`].
+    Malformed,
+    /// A lookup's answer.
+    Said(Said<L>),
+    /// Somebody must be asked first.
+    Asking(Box<Asking<L>>),
+}
+
+/// A lookup's answer, and how it is wanted.
+pub struct Said<L> {
+    line: L,
+    /// The answer.
+    pub answer: Answer,
+    form: Form,
+}
+
+/// A question that the local cache does not know.
+pub struct Asking<L> {
+    line: L,
+    question: Question,
+    form: Form,
+    budget: Duration,
+}
+
+/// Does all that needs no waiting. `form` is how a record is told where no field is asked for.
+pub fn look<D: Desk>(desk: &D, key: &[u8], form: &Form) -> Look<D::Line> {
+    match whose(desk, key) {
+        Whose::Plain => Look::Plain,
+        Whose::Flag(Some(up)) => Look::Flag(up),
+        Whose::Flag(None) => Look::Miss,
+        Whose::Lookup(asked) => ask(asked, form),
+    }
+}
+
+/// The same for a key that is known to be a lookup's.
+pub fn ask<L: Line>(asked: Asked<'_, L>, form: &Form) -> Look<L> {
+    let Posed { question, budget } = match asked.pose() {
+        Ok(posed) => posed,
+        Err(Unposed::Miss) => return Look::Miss,
+        Err(Unposed::Malformed) => return Look::Malformed,
+    };
+    let form = asked.field.map_or_else(|| form.clone(), |field| Form::Field(field.into()));
+    let line = asked.line;
+    match line.hit(&question) {
+        Some(answer) => {
+            line.answered(Front::Memcached, &answer, Duration::ZERO);
+            Look::Said(Said { line, answer, form })
+        }
+        None => Look::Asking(Box::new(Asking { line, question, form, budget })),
+    }
+}
+
+impl<L: Line> Asking<L> {
+    /// Waits for the answer, never longer than the caller's budget counted from `since`.
+    pub async fn answer(self, since: Instant) -> Said<L> {
+        let answer = self.line.miss(self.question, Deadline::at(since + self.budget)).await;
+        let took = deadline::now().saturating_duration_since(since);
+        self.line.answered(Front::Memcached, &answer, took);
+        Said { line: self.line, answer, form: self.form }
+    }
+}
+
+impl<L: Line> Said<L> {
+    /// The value to tell; `None` where there is nothing, which is a miss. Never of length zero: OpenSIPS takes that for
+    /// an error.
+    pub fn value<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let record = self.answer.record.as_ref().filter(|_| self.answer.outcome.has_record())?;
+        render(record, &self.form, &self.line, scratch).filter(|value| !value.is_empty())
+    }
+
+    /// Writes `VALUE …`, with flags 1: that is how Kamailio knows a text. True if there was something to tell.
+    pub fn write(&self, key: &[u8], with_cas: bool, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> bool {
+        match self.value(scratch) {
+            Some(value) => {
+                write_value(key, 1, value, with_cas.then_some(0), out);
+                true
+            }
+            None => false,
+        }
+    }
+}

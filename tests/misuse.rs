@@ -1,0 +1,205 @@
+//! Misuses of the policy language, and what an operator who never saw it is told: where, what is wrong, and the next step.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, and not their helpers beside them")]
+
+use std::path::Path;
+
+use dipcache::policy::check::parse;
+
+/// A policy without a fault, to be misused in one place.
+const GOOD: &str = r#"kind = "lrn"
+[input]
+key = { type = "tn", country = "US" }
+[[upstream]]
+type = "http"
+url = "https://lrn.vendor.example/v1/{{ key | nanp10 }}"
+[[upstream.rule]]
+when = "status == 404"
+outcome = "not_found"
+[upstream.fields]
+lrn = "body.lrn or key"
+"#;
+
+/// What is wrong with the good policy once `good` is replaced by `bad`.
+fn told(good: &str, bad: &str) -> String {
+    assert!(GOOD.contains(good), "the test replaces what is not there: {good}");
+    let faults = parse("lrn", Path::new("lrn.toml"), &GOOD.replace(good, bad)).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_good_policy_is_good() {
+    assert_eq!(told("404", "404"), "");
+}
+
+#[test]
+fn one_equals_sign() {
+    assert_eq!(
+        told("status == 404", "status = 404"),
+        "lrn.toml:8:16: this is no expression: unexpected input after expression; write `==` to compare two values, as in `status == 404`"
+    );
+}
+
+#[test]
+fn text_without_quotes() {
+    assert_eq!(
+        told("status == 404", "body.code == NOT_FOUND"),
+        "lrn.toml:8:22: there is no name `NOT_FOUND`; known here: `tollfree`, `nullnames`, `nullwords`, `key`, `status`, `headers`, `body`, `text`; a further input is declared in [input], a fixed text stands in quotes"
+    );
+}
+
+#[test]
+fn a_string_that_never_ends() {
+    assert_eq!(
+        told("body.lrn or key", "body['lrn] or key"),
+        "lrn.toml:11:25: this is no expression: unexpected end of string; a text has no closing quote: close it with the quote that opened it"
+    );
+}
+
+#[test]
+fn a_bracket_that_never_ends() {
+    assert_eq!(
+        told("body.lrn or key", "body['lrn' or key"),
+        "lrn.toml:11:22: this is no expression: unexpected end of input, expected `]`; something is open: close it with `]`"
+    );
+}
+
+#[test]
+fn an_unknown_filter() {
+    assert_eq!(
+        told("body.lrn or key", "body.lrn | to_e164"),
+        "lrn.toml:11:19: there is no filter `to_e164`; the filters for numbers are `e164`, `e164_plus`, `nanp10`, `nanp11`, `national`, `npa`, `nxx`, `line`, `block`, `dashed`, `cc`"
+    );
+}
+
+#[test]
+fn a_method_of_another_language() {
+    assert_eq!(
+        told("status == 404", "text.startswith('ERR')"),
+        r#"lrn.toml:8:9: values have no method `startswith`; use a test: `value is startingwith("…")`"#
+    );
+}
+
+#[test]
+fn operators_of_another_language() {
+    assert_eq!(
+        told("status == 404", "status == 404 && text == ''"),
+        "lrn.toml:8:23: this is no expression: unexpected character; write `and`, `or` and `not`"
+    );
+}
+
+#[test]
+fn a_template_in_an_expression() {
+    assert_eq!(
+        told("body.lrn or key", "{{ body.lrn }}"),
+        "lrn.toml:11:20: this is no expression: unexpected `}`, expected `:`; write an expression without `{{` and `}}`"
+    );
+}
+
+#[test]
+fn an_expression_where_a_template_belongs() {
+    assert_eq!(
+        told("v1/{{ key | nanp10 }}", "v1/{ key | nanp10 }"),
+        "lrn.toml:6:7: the URL has a space in it; a value stands in two braces, as in `{{ key | nanp10 }}`; a space is written %20"
+    );
+}
+
+#[test]
+fn what_was_said_in_a_request() {
+    assert_eq!(
+        told("v1/{{ key | nanp10 }}", "v1/{{ body.lrn }}"),
+        "lrn.toml:6:41: there is no name `body`; only rules and fields see what the upstream said"
+    );
+}
+
+#[test]
+fn a_name_of_another_transport() {
+    assert_eq!(
+        told("status == 404", "rcode == 'NXDOMAIN'"),
+        "lrn.toml:8:9: this type of upstream has no `rcode`; there are `key`, `status`, `headers`, `body`, `text`"
+    );
+}
+
+#[test]
+fn a_key_of_another_transport() {
+    assert_eq!(
+        told(
+            r#"url = "https"#,
+            r#"servers = "192.0.2.53"
+url = "https"#
+        ),
+        r#"lrn.toml:6:11: `servers` means nothing for `type = "http"`; take it out: it belongs to `type = "dns"`"#
+    );
+}
+
+#[test]
+fn an_outcome_that_no_rule_can_decide() {
+    assert_eq!(
+        told(r#""not_found""#, r#""fallback""#),
+        "lrn.toml:9:11: `fallback` is not an outcome that a rule can decide; there are found, partial, not_found, not_applicable, invalid_number, rate_limited, quota_exhausted, auth_error, vendor_error, timeout"
+    );
+}
+
+#[test]
+fn a_hold_on_an_answer() {
+    assert_eq!(
+        told(
+            r#""not_found""#,
+            r#""not_found"
+hold = "10m""#
+        ),
+        "lrn.toml:10:8: `hold` means nothing for `not_found`: the upstream answered; take it out, or write `ttl` for how long the answer is kept"
+    );
+}
+
+#[test]
+fn a_regular_expression_that_does_not_compile() {
+    assert_eq!(
+        told("status == 404", "text is matching('(?i)not (found')"),
+        "lrn.toml:8:26: the regular expression does not compile: unclosed group; write it in the syntax of the Rust regex crate; there are no look-arounds and no back-references"
+    );
+}
+
+#[test]
+fn a_duration_without_a_unit() {
+    assert_eq!(
+        told(
+            r#""not_found""#,
+            r#""not_found"
+ttl = 60"#
+        ),
+        r#"lrn.toml:10:7: `60` is a duration without its unit; write it in quotes with its unit, such as "80ms", "3s", "5m", "1h", "7d"; none at all is "0""#
+    );
+}
+
+#[test]
+fn a_secret_in_the_open() {
+    assert_eq!(
+        told(
+            r#"url = "https"#,
+            r#"auth = { type = "bearer", token = "KEY0123" }
+url = "https"#
+        ),
+        "lrn.toml:6:35: a secret is given by reference: `env:NAME`, `file:PATH` or `cred:NAME`; put it into the environment or into a file, and name that here"
+    );
+}
+
+#[test]
+fn a_template_that_never_ends() {
+    assert_eq!(
+        told("v1/{{ key | nanp10 }}", "v1/{{ key | nanp10"),
+        "lrn.toml:6:47: this is no template: unexpected end of input, expected end of variable block; close the value with `}}`, as in `{{ key | nanp10 }}`"
+    );
+}
+
+#[test]
+fn a_word_for_enabled() {
+    assert_eq!(
+        told(
+            r#"kind = "lrn""#,
+            r#"enabled = "yes"
+kind = "lrn""#
+        ),
+        r#"lrn.toml:1:11: `yes` does not say whether the policy is served; write true, false, or "secrets": served once every secret it names is there"#
+    );
+}
