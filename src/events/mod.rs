@@ -71,7 +71,7 @@ impl Events {
         }
         recent.push_back(Arc::clone(&event));
         drop(recent);
-        let Some(queue) = self.queue.get() else { return log::line(event) };
+        let Some(queue) = self.queue.get() else { return log::line(&event) };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Post::Event(event)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }

@@ -201,7 +201,6 @@ impl Running {
         }
         threads.for_each(|courier| drop(courier.join()));
         self.journal.close();
-        log::flush(Duration::from_millis(500));
     }
 }
 
@@ -271,7 +270,7 @@ impl Teller {
             text: self.scribe.write(self.seq, &event).into(),
             summary: event.event.is_summary(),
         };
-        log::line(event);
+        log::line(&event);
         draft
     }
 

@@ -61,6 +61,14 @@ fn numbers(count: usize) -> Vec<String> {
 }
 
 #[test]
+fn the_latest_are_kept_for_the_status_page() {
+    let events = Events::default();
+    (0..=RECENT).for_each(|n| events.raise(about("lrn", n)));
+    assert_eq!(events.recent().len(), RECENT);
+    assert_eq!(events.recent()[0].reason, "1");
+}
+
+#[test]
 fn every_sink_gets_every_event_in_order_and_the_books_balance() {
     let folder = tempfile::tempdir().unwrap();
     let (events, running) = start(&settings(folder.path(), EventsMode::All, &["a", "b"]));
