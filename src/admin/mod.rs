@@ -9,6 +9,7 @@ mod events;
 mod page;
 mod pulse;
 mod status;
+mod health;
 mod rights;
 
 use std::pin::Pin;
