@@ -11,6 +11,7 @@ mod pulse;
 mod status;
 mod health;
 mod rights;
+mod warm;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::deadline::{Instant, now};
 use crate::events::{Events, Running};
 use crate::lookup::Lookups;
 use crate::telemetry::{recorder, table_age};
+use crate::warm::Warming;
 
 pub use pulse::Pulse;
 
@@ -44,6 +46,8 @@ const MAX_BODY: usize = 64 * 1024;
 pub struct Admin {
     /// The lookups.
     pub lookups: Arc<Lookups>,
+    /// Where warm jobs are begun.
+    pub warming: Arc<Warming>,
     /// The latest events.
     pub events: Arc<Events>,
     /// Spool and sinks; `None` where events are only logged.
@@ -103,6 +107,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
         .route("/v1/events/test", post(events::test))
+        .route("/v1/warm/{lookup}", post(warm::warm))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
         .route("/", get(page::page))

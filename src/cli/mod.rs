@@ -9,6 +9,7 @@ mod replay;
 mod serve;
 mod status;
 mod try_dip;
+mod warm;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -135,6 +136,14 @@ enum Command {
         /// Only this key
         key: Option<String>,
     },
+    /// Ask for many keys before anybody calls, through the running proxy and never in a call's way
+    #[command(after_help = "Example: dipcache warm lrn yesterday.txt.gz --rate 500     # goes on where it was stopped")]
+    Warm {
+        #[command(flatten)]
+        config: WhichConfig,
+        #[command(flatten)]
+        wish: warm::Wish,
+    },
 }
 
 /// What is done with events.
@@ -185,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Events(EventsCommand::Test(which)) => events::test(which.config.as_deref()),
         Command::Events(EventsCommand::Tail(which)) => events::tail(which.config.as_deref()),
         Command::Events(EventsCommand::Status { config, json }) => events::status(config.config.as_deref(), json),
+        Command::Warm { config, wish } => warm::run(config.config.as_deref(), &wish),
         Command::Flush { config, lookup, key } => client::flush(config.config.as_deref(), &lookup, key.as_deref()),
     };
     match done {
