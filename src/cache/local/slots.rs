@@ -14,6 +14,7 @@ pub(super) const BLOCK: usize = 32;
 /// Slots by number.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
+    #[expect(clippy::vec_box, reason = "a list of blocks that grows must not move what is in them")]
     blocks: Vec<Box<[Option<Slot>; BLOCK]>>,
 }
 
