@@ -279,7 +279,7 @@ pub(crate) struct RuleFile {
     pub outcome: Field<RuleOutcome>,
     /// How long the upstream is left in peace, after `rate_limited`, `quota_exhausted` or `auth_error`.
     pub hold: Field<Duration>,
-    /// How long this answer is kept. Default: as [cache] says.
+    /// How long this answer is kept. Default: as `[cache]` says.
     pub ttl: Field<Duration>,
     /// Whether the next upstream is asked. Default: on all but answers.
     pub next: Field<bool>,
@@ -295,7 +295,7 @@ pub(crate) struct RuleFile {
     pub breaker: Field<bool>,
 }
 
-/// `[upstream.ttl]`: the life that an answer may bring along, within `min_ttl` and `max_ttl` of [cache].
+/// `[upstream.ttl]`: the life that an answer may bring along, within `min_ttl` and `max_ttl` of `[cache]`.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table such as { from = \"body.expires\" }")]
