@@ -182,7 +182,7 @@ pub struct Answer {
     pub outcome: Outcome,
     /// Where the answer came from.
     pub source: Source,
-    /// The kept fields, if the outcome has any.
+    /// The kept fields, if the outcome has any. A name server's "no" keeps its `rcode` where that says more than the outcome.
     pub record: Option<Record>,
     /// How long ago the upstream gave it.
     pub age: Duration,

@@ -17,11 +17,6 @@
 //! Beside the way, never awaited by a call: [`events`], [`telemetry`], [`admin`].
 //! Around it: [`config`], [`app`] which wires it all, [`demo`], [`cli`].
 
-#![allow(
-    rustdoc::private_intra_doc_links,
-    reason = "a program's documentation is for its own engineers, who read all of it"
-)]
-
 pub mod deadline;
 pub mod answer;
 pub(crate) mod written;

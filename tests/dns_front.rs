@@ -29,7 +29,7 @@ const ZONE: &str = "$ORIGIN carrier.test.\n$TTL 60\n@ IN SOA ns hostmaster 1 360
     sip IN A 127.0.1.1\nsip IN A 127.0.1.2\nsip IN AAAA 2001:db8::1\nwww IN CNAME sip\n\
     sip IN NAPTR 10 50 \"s\" \"SIP+D2U\" \"\" _sip._udp.sip\n\
     _sip._udp.sip IN SRV 10 60 5060 edge-1\n_sip._udp.sip IN SRV 20 0 5060 edge-2\nsip IN TXT \"one\" \"two\"\n\
-    1.1.0.127 IN PTR sip\n";
+    1.1.0.127 IN PTR sip\nlost IN CNAME nowhere\n";
 
 /// A policy that asks this server for this type and keeps the answers as they come.
 fn policy(record: &str, field: &str, server: SocketAddr) -> String {
@@ -60,7 +60,7 @@ async fn whole_zone() -> Option<(Nsd, Front)> {
     let mut zone = ZONE.to_owned();
     zone.extend((0..60).map(|n| format!("many IN A 127.0.2.{n}\n")));
     let nsd = Nsd::start(&[("carrier.test", &zone)]).await?;
-    let types = ["A", "AAAA", "SRV", "NAPTR", "TXT", "PTR"];
+    let types = ["A", "AAAA", "SRV", "NAPTR", "TXT", "PTR", "CNAME"];
     let policies: Vec<(String, String)> = types
         .iter()
         .map(|kind| {
@@ -190,14 +190,96 @@ async fn stale_goes_before_servfail_and_says_so() {
 }
 
 #[tokio::test]
-async fn nothing_is_no_error_and_may_be_remembered() {
-    let server = Nameserver::start(Mode::Code(ResponseCode::NXDomain)).await;
+async fn no_such_name_and_no_such_data_are_told_apart_and_may_be_remembered() {
+    let server = Nameserver::start(Mode::Ok).await;
     let front = front(&[("edge", policy("A", "a = \"answers\"", server.address))]).await;
-    let reply = ask(front.address, &query("gone.test.", RecordType::A, None)).await;
-    assert_eq!((reply.metadata.response_code, reply.answers.len()), (ResponseCode::NoError, 0));
-    let soa = &reply.authorities[0];
-    assert_eq!((soa.record_type(), soa.name.to_ascii().as_str()), (RecordType::SOA, "gone.test."));
-    assert!((1..=5).contains(&soa.ttl));
+    for (code, name) in [(ResponseCode::NXDomain, "gone.test."), (ResponseCode::NoError, "there.test.")] {
+        server.set(Mode::Code(code));
+        for from in ["the name server", "the cache"] {
+            let reply = ask(front.address, &query(name, RecordType::A, None)).await;
+            assert_eq!((reply.metadata.response_code, reply.answers.len()), (code, 0), "{name} from {from}");
+            let soa = &reply.authorities[0];
+            assert_eq!((soa.record_type(), soa.name.to_ascii().as_str()), (RecordType::SOA, name));
+            assert!((1..=5).contains(&soa.ttl));
+        }
+    }
+    assert_eq!(server.udp_queries(), 2);
+}
+
+#[tokio::test]
+async fn an_alias_that_leads_nowhere_exists_all_the_same() {
+    let Some((_nsd, front)) = whole_zone().await else { return };
+    let code = async |name: &str, kind| ask(front.address, &query(name, kind, None)).await.metadata.response_code;
+    assert_eq!(code("nowhere.carrier.test.", RecordType::A).await, ResponseCode::NXDomain);
+    assert_eq!(code("lost.carrier.test.", RecordType::A).await, ResponseCode::NoError, "the name is there: RFC 6604");
+    let alias = ask(front.address, &query("lost.carrier.test.", RecordType::CNAME, None)).await;
+    assert_eq!(alias.answers[0].data.to_string(), "nowhere.carrier.test.");
+}
+
+#[tokio::test]
+async fn a_cookie_comes_back_and_is_not_asked_for() {
+    let server = Nameserver::start(Mode::Ok).await;
+    let front = front(&[("edge", policy("A", "a = \"answers\"", server.address))]).await;
+    let with = |cookie: &[u8]| {
+        let mut query = query("a.test.", RecordType::A, Some(1232));
+        query.edns.as_mut().unwrap().options_mut().insert(EdnsOption::Unknown(10, cookie.to_vec()));
+        query
+    };
+    let cookie = |reply: &Message| match reply.edns.as_ref()?.option(EdnsCode::Cookie)? {
+        EdnsOption::Unknown(_, data) => Some(data.clone()),
+        _ => None,
+    };
+    let first = ask(front.address, &with(b"12345678")).await;
+    let whole = cookie(&first).expect("a cookie");
+    assert_eq!((first.answers.len(), whole.len(), &whole[..8]), (1, 16, b"12345678".as_slice()));
+    assert_eq!(cookie(&ask(front.address, &with(&whole)).await), Some(whole));
+    // Another server's: a new one is given, and the answer with it (RFC 7873, section 5.2.4).
+    let strange = ask(front.address, &with(b"12345678another server's")).await;
+    assert_eq!((strange.metadata.response_code, strange.answers.len()), (ResponseCode::NoError, 1));
+    let short = ask(front.address, &with(b"1234567")).await;
+    assert_eq!((short.metadata.response_code, cookie(&short)), (ResponseCode::FormErr, None));
+    let mut only = with(b"12345678");
+    only.queries.clear();
+    let only = ask(front.address, &only).await;
+    assert_eq!(
+        (only.metadata.response_code, cookie(&only).map(|cookie| cookie.len())),
+        (ResponseCode::NoError, Some(16))
+    );
+    assert_eq!(cookie(&ask(front.address, &query("a.test.", RecordType::A, Some(1232))).await), None, "nobody asked");
+}
+
+/// Four hours after the last answer, with the name servers dead (the system refuses for them) or silent.
+#[tokio::test]
+async fn a_service_is_told_hours_after_the_name_servers_have_gone() {
+    for (dead, revalidate) in [(true, "0s"), (false, "12h")] {
+        let Some(mut nsd) = Nsd::start(&[("carrier.test", ZONE)]).await else { return };
+        let stale = format!("stale = \"12h\"\nrevalidate = \"{revalidate}\"");
+        let text = policy("SRV", "srv = \"answers\"", nsd.address).replace("stale = \"4h\"", &stale);
+        let front = front(&[("dns-srv", text)]).await;
+        let srv = query("_sip._udp.sip.carrier.test.", RecordType::SRV, Some(1232));
+        assert_eq!(ask(front.address, &srv).await.answers.len(), 2);
+        if dead {
+            nsd.server.kill()
+        } else {
+            nsd.server.pause()
+        }
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(4 * 3600)).await;
+        tokio::time::resume();
+        let mut took = Vec::new();
+        for _ in 0..200 {
+            let start = now();
+            let reply = ask(front.address, &srv).await;
+            took.push(start.elapsed());
+            assert_eq!((reply.metadata.response_code, reply.answers.len()), (ResponseCode::NoError, 2));
+            assert_eq!((reply.answers[0].ttl, extended_error(&reply)), (5, Some(3)));
+        }
+        let first = took[0];
+        took.sort_unstable();
+        println!("dead: {dead}; first {first:?}, p50 {:?}, p99 {:?}, worst {:?}", took[100], took[198], took[199]);
+        assert!(took[100] < Duration::from_millis(1), "p50 {:?}", took[100]);
+        assert!(first < Duration::from_millis(200), "{first:?}: the first one waited for the name server");
+    }
 }
 
 #[tokio::test]
@@ -255,7 +337,7 @@ async fn dig_and_kdig_understand_every_type() {
             process::skipped(program, package);
             continue;
         };
-        let cases: [(&[&str], &[&str]); 6] = [
+        let cases: [(&[&str], &[&str]); 7] = [
             (&["sip.carrier.test", "A"], &["127.0.1.1", "127.0.1.2"]),
             (&["sip.carrier.test", "AAAA"], &["2001:db8::1"]),
             (
@@ -265,6 +347,7 @@ async fn dig_and_kdig_understand_every_type() {
             (&["sip.carrier.test", "NAPTR"], &["10 50 \"s\" \"SIP+D2U\" \"\" _sip._udp.sip.carrier.test."]),
             (&["sip.carrier.test", "TXT"], &["\"one\" \"two\""]),
             (&["1.1.0.127.carrier.test", "PTR"], &["sip.carrier.test."]),
+            (&["www.carrier.test", "CNAME"], &["sip.carrier.test."]),
         ];
         for (asked, lines) in cases {
             for over in ["+notcp", "+tcp"] {
@@ -274,6 +357,11 @@ async fn dig_and_kdig_understand_every_type() {
                 assert_eq!(told, lines, "{program:?} {asked:?} {over}");
             }
         }
+        let absent = dig(program.clone(), front.address, &["gone.carrier.test", "A", "+cookie"]).await;
+        assert!(absent.contains("NXDOMAIN"), "{absent}");
+        // kdig tells of a cookie only when it is wrong.
+        let cookie = if program.ends_with("bin/dig") { "(good)" } else { "" };
+        assert!(absent.contains(cookie) && !absent.contains("mismatch"), "{absent}");
         let aliased = dig(program.clone(), front.address, &["www.carrier.test", "A"]).await;
         assert!(aliased.contains("NOERROR") && aliased.contains("127.0.1.1"), "{aliased}");
         let many = dig(program.clone(), front.address, &["many.carrier.test", "A", "+short", "+noedns"]).await;
@@ -307,7 +395,7 @@ async fn unbound_forwards_to_us() {
     let many = dig(dig_program.clone(), address, &["many.carrier.test", "A", "+short"]).await;
     assert_eq!(many.lines().filter(|line| line.starts_with("127.")).count(), 60, "{many}");
     let none = dig(dig_program, address, &["none.carrier.test", "A"]).await;
-    assert!(none.contains("status: NOERROR") && none.contains("ANSWER: 0"), "{none}");
+    assert!(none.contains("status: NXDOMAIN") && none.contains("ANSWER: 0"), "{none}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

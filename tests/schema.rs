@@ -57,6 +57,13 @@ fn everything_that_ships_is_valid() {
     }
 }
 
+/// The policy in which every key stands once.
+#[test]
+fn every_key_of_a_policy_is_known() {
+    let text = std::fs::read_to_string(root().join("src/policy/check/everything.toml")).unwrap();
+    assert_eq!(told(&policy(), &text), [""; 0]);
+}
+
 /// The default config with its comments taken away: every key there is.
 #[test]
 fn every_key_that_the_default_config_explains_is_known() {

@@ -85,13 +85,18 @@ impl Entry {
     }
 
     /// What a caller is told.
-    #[inline]
     pub fn answer(&self, source: Source, tick: u64) -> Answer {
+        self.clone().into_answer(source, tick)
+    }
+
+    /// What a caller is told, of an entry that is his alone.
+    #[inline]
+    pub fn into_answer(self, source: Source, tick: u64) -> Answer {
         let age = tick.saturating_sub(self.born);
         Answer {
             outcome: self.outcome,
             source,
-            record: self.record.clone(),
+            record: self.record,
             age: Duration::from_millis(age),
             // Rounded down, so that a positive figure is never a promise too long. Both fit an i64: see `tick`.
             ttl: (i64::from(self.fresh_ms) - age as i64).div_euclid(1000),
@@ -130,6 +135,7 @@ mod tests {
             max_ttl: Duration::from_secs(20),
             max_entries: 10,
             max_bytes: 1000,
+            engine: crate::policy::Engine::default(),
         }
     }
 

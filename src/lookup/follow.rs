@@ -73,7 +73,7 @@ async fn step(lookup: &Lookup, then: &Then, scope: &Scope, deadline: Deadline) -
         // What is left may be nothing; the other lookup then goes on by itself, and knows it next time.
         None => other.miss(question, deadline.earlier(Deadline::after(other.call_budget()))).await,
     };
-    match answer.record {
+    match answer.record.filter(|_| answer.outcome.has_record()) {
         Some(record) => Step::Fields(taken(then, record)),
         None => Step::Missing,
     }

@@ -89,7 +89,7 @@ impl Lookup {
         if entry.is_past(self.policy.cache.refresh_ahead, tick) {
             self.renew(question);
         }
-        Some(entry.answer(Source::Local, tick))
+        Some(entry.into_answer(Source::Local, tick))
     }
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.

@@ -21,6 +21,7 @@ use crate::upstream::Failure;
 /// All lookups, by name.
 #[derive(Debug, Default)]
 pub struct Lookups {
+    /// In order of name.
     current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
     bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
@@ -43,7 +44,9 @@ impl Lookups {
     /// The lookup of this name.
     #[inline]
     pub fn find(&self, name: &str) -> Option<Arc<Lookup>> {
-        self.current.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
+        let all = self.current.load();
+        let place = all.binary_search_by(|lookup| (*lookup.policy.name).cmp(name)).ok()?;
+        Some(Arc::clone(&all[place]))
     }
 
     /// All of them, in order of name.
@@ -141,10 +144,13 @@ impl Lookup {
         });
         let members = members.collect::<Result<Vec<_>, _>>()?;
         let names: Vec<_> = members.iter().map(|member| Arc::clone(&member.name)).collect();
-        let (entries, bytes) = (policy.cache.max_entries, policy.cache.max_bytes);
+        let rules = &policy.cache;
         let local = old
             .filter(|old| old.policy.shape == policy.shape && may_keep(&old.policy.cache, &policy.cache))
-            .map_or_else(|| Arc::new(LocalCache::new(entries, bytes)), |old| Arc::clone(&old.local));
+            .map_or_else(
+                || Arc::new(LocalCache::new(rules.engine, rules.max_entries, rules.max_bytes)),
+                |old| Arc::clone(&old.local),
+            );
         let meters = Meters::new(&policy.name, &names);
         let verdict = Verdict::default();
         // The operator's hand stays where it was laid.
@@ -185,7 +191,7 @@ impl Lookup {
 /// True when entries that were made under the old rules may go on under the new ones. Each carries how long it may be
 /// served, so one that was made when stale records were allowed for longer would break a stricter contract.
 fn may_keep(old: &CacheRules, new: &CacheRules) -> bool {
-    (old.max_entries, old.max_bytes) == (new.max_entries, new.max_bytes)
+    (old.engine, old.max_entries, old.max_bytes) == (new.engine, new.max_entries, new.max_bytes)
         && old.stale <= new.stale
         && old.revalidate <= new.revalidate
         && old.ceiling <= new.ceiling

@@ -1,7 +1,7 @@
-//! The DNS front: A, AAAA, SRV, NAPTR, TXT and PTR over UDP and TCP, through the pipeline like every other question.
+//! The DNS front: A, AAAA, SRV, NAPTR, TXT, PTR and CNAME over UDP and TCP, through the pipeline like every other question.
 //!
 //! Which lookup answers: one of kind `dns` or `enum` whose key is a DNS name and whose record has the field
-//! of the type that is asked for (`a`, `aaaa`, `srv`, `naptr`, `txt`, `ptr`), in order of name; one whose policy does not
+//! of the type that is asked for (`a`, `aaaa`, `srv`, `naptr`, `txt`, `ptr`, `cname`), in order of name; one whose policy does not
 //! apply to a name leaves it to the next. A policy with an input `type` is told the type, and so can serve all of
 //! them. A name that no lookup takes is REFUSED: this is no resolver for the world.
 //!
@@ -10,11 +10,13 @@
 //!
 //! What must hold: a message that is a query is answered, within the policy's budget, with the question as it was
 //! written; a stale record with a short TTL goes before SERVFAIL, because Kamailio and OpenSIPS keep a failure for minutes or an
-//! hour; a TTL is at least 1, because neither keeps a 0 at all; a client who speaks EDNS is told why (RFC 8914).
+//! hour; a TTL is at least 1, because neither keeps a 0 at all; a client who speaks EDNS is told why (RFC 8914); one who
+//! sends a cookie gets it back (`cookie`).
 //!
-//! Not here on purpose: DNSSEC, transfers, updates, cookies, and aliases: an answer behind a CNAME is told under
+//! Not here on purpose: DNSSEC, transfers, updates, and aliases on the way: an answer behind a CNAME is told under
 //! the name that was asked for.
 
+mod cookie;
 mod query;
 mod resolve;
 mod records;
@@ -86,13 +88,15 @@ impl Door {
 /// Serves at these doors until `drain` begins and what is in hand is answered, or its time is over.
 pub async fn serve<D: Desk>(doors: Vec<Door>, desk: Arc<D>, settings: Settings, drain: Drain) {
     let (mut datagrams, mut listeners) = (JoinSet::new(), Vec::new());
+    let baker = Arc::new(cookie::Baker::default());
     for door in doors {
-        datagrams.spawn(over_udp::serve(door.udp, Arc::clone(&desk), settings, drain.clone()));
+        let (desk, baker) = (Arc::clone(&desk), Arc::clone(&baker));
+        datagrams.spawn(over_udp::serve(door.udp, desk, baker, settings, drain.clone()));
         listeners.push(door.tcp);
     }
     let watched = drain.clone();
     let over_tcp = listen::serve(listeners, settings.limits, drain, move |stream| {
-        over_tcp::connection(stream, Arc::clone(&desk), settings, watched.clone())
+        over_tcp::connection(stream, Arc::clone(&desk), Arc::clone(&baker), settings, watched.clone())
     });
     let over_udp = async {
         while let Some(ended) = datagrams.join_next().await {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::deadline::{Deadline, now};
 use crate::front::desk::Desk;
 use crate::front::dns::Settings;
+use crate::front::dns::cookie::Baker;
 use crate::front::dns::query::{Incoming, read};
 use crate::front::dns::reply::{self, Reason};
 use crate::front::dns::resolve::{Step, begin};
@@ -18,7 +19,7 @@ use crate::front::listen::Drain;
 const MOST: usize = 4096;
 
 /// Answers until `drain` begins and nothing is left in hand, or its time is over.
-pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, settings: Settings, drain: Drain) {
+pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, baker: Arc<Baker>, settings: Settings, drain: Drain) {
     let socket = Arc::new(socket);
     let mut waiting = JoinSet::new();
     let mut watch = drain.watch();
@@ -28,7 +29,10 @@ pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, settings: Settings,
             () = watch.wait() => break,
             Some(_) = waiting.join_next() => {}
             received = socket.recv_from(&mut buffer) => match received {
-                Ok((length, from)) => take(&buffer[..length], from, &socket, &desk, &settings, &mut waiting),
+                Ok((length, from)) => {
+                    let read = read(&buffer[..length], from.ip(), &baker);
+                    take(read, from, &socket, &desk, &settings, &mut waiting);
+                }
                 // The echo of a reply that nobody waited for any more: ICMP, told to us later.
                 Err(error) => tracing::debug!(%error, "a datagram could not be read"),
             },
@@ -40,14 +44,14 @@ pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, settings: Settings,
 }
 
 fn take<D: Desk>(
-    bytes: &[u8],
+    read: Incoming,
     from: SocketAddr,
     socket: &Arc<UdpSocket>,
     desk: &Arc<D>,
     settings: &Settings,
     waiting: &mut JoinSet<()>,
 ) {
-    let asked = match read(bytes) {
+    let asked = match read {
         Incoming::Asked(asked) => *asked,
         Incoming::Refused(reply, size) => return send(socket, from, reply::bytes(&reply, size)),
         Incoming::Noise => return,

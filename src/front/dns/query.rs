@@ -1,8 +1,12 @@
 //! From bytes to a question; or to the code that says what is wrong with them.
 
+use std::net::IpAddr;
+
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, RecordType};
 
+use crate::front::dns::cookie::Baker;
 use crate::front::dns::reply::{Reason, UDP_PAYLOAD};
 
 /// The size of a message's header.
@@ -15,7 +19,7 @@ const PLAIN_UDP: u16 = 512;
 pub enum Incoming {
     /// A question to be answered.
     Asked(Box<Asked>),
-    /// A message to be refused with this reply.
+    /// A message that is done with by this reply: there is nothing to look up.
     Refused(Box<Message>, u16),
     /// Nothing that is ever answered: a stray answer, or less than a header.
     Noise,
@@ -48,6 +52,8 @@ pub enum Kind {
     Txt,
     /// RFC 1035.
     Ptr,
+    /// RFC 1035.
+    Cname,
 }
 
 impl Kind {
@@ -59,6 +65,7 @@ impl Kind {
             RecordType::NAPTR => Self::Naptr,
             RecordType::TXT => Self::Txt,
             RecordType::PTR => Self::Ptr,
+            RecordType::CNAME => Self::Cname,
             _ => return None,
         })
     }
@@ -72,6 +79,7 @@ impl Kind {
             Self::Naptr => "naptr",
             Self::Txt => "txt",
             Self::Ptr => "ptr",
+            Self::Cname => "cname",
         }
     }
 
@@ -84,12 +92,13 @@ impl Kind {
             Self::Naptr => "NAPTR",
             Self::Txt => "TXT",
             Self::Ptr => "PTR",
+            Self::Cname => "CNAME",
         }
     }
 }
 
-/// Reads a message.
-pub fn read(bytes: &[u8]) -> Incoming {
+/// Reads a message from this client.
+pub fn read(bytes: &[u8], from: IpAddr, baker: &Baker) -> Incoming {
     if bytes.len() < HEADER || bytes[2] & 0x80 != 0 {
         return Incoming::Noise;
     }
@@ -110,10 +119,23 @@ pub fn read(bytes: &[u8]) -> Incoming {
     if let Some(asked) = &query.edns {
         let mut edns = Edns::new();
         edns.set_max_payload(UDP_PAYLOAD);
-        reply.set_edns(edns);
         size = asked.max_payload().clamp(PLAIN_UDP, UDP_PAYLOAD);
+        let cookie = match asked.option(EdnsCode::Cookie) {
+            Some(EdnsOption::Unknown(_, cookie)) => Some(baker.cookie(cookie, from)),
+            _ => None,
+        };
+        if let Some(Some(cookie)) = &cookie {
+            edns.options_mut().insert(EdnsOption::Unknown(EdnsCode::Cookie.into(), cookie.clone()));
+        }
+        reply.set_edns(edns);
         if asked.version() > 0 {
             return refused(reply, ResponseCode::BADVERS, size);
+        }
+        match cookie {
+            Some(None) => return refused(reply, ResponseCode::FormErr, size),
+            // Somebody who wants nothing but a cookie (RFC 7873, section 5.4).
+            Some(Some(_)) if query.queries.is_empty() => return refused(reply, ResponseCode::NoError, size),
+            _ => {}
         }
     }
     let [question] = query.queries.as_slice() else { return refused(reply, ResponseCode::FormErr, size) };
@@ -127,6 +149,7 @@ pub fn read(bytes: &[u8]) -> Incoming {
     }
 }
 
+/// A reply with this code and no records.
 fn refused(mut reply: Message, code: ResponseCode, size: u16) -> Incoming {
     reply.metadata.response_code = code;
     Incoming::Refused(Box::new(reply), size)

@@ -7,7 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use hickory_proto::rr::rdata::{A, AAAA, NAPTR, PTR, SRV, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, NAPTR, PTR, SRV, TXT};
 use hickory_proto::rr::{Name, RData};
 use serde_json::{Map, Value};
 
@@ -34,6 +34,7 @@ fn data(value: &Value, kind: Kind) -> Option<RData> {
         Kind::A => Some(RData::A(A(Ipv4Addr::from_str(text(value, "address")?).ok()?))),
         Kind::Aaaa => Some(RData::AAAA(AAAA(Ipv6Addr::from_str(text(value, "address")?).ok()?))),
         Kind::Ptr => Some(RData::PTR(PTR(name(text(value, "target")?)?))),
+        Kind::Cname => Some(RData::CNAME(CNAME(name(text(value, "target")?)?))),
         Kind::Txt => txt(value),
         Kind::Srv => {
             let map = value.as_object()?;
@@ -100,6 +101,7 @@ mod tests {
             ["192.0.2.1", "192.0.2.2"]
         );
         assert_eq!(records(r#"{"ptr":{"target":"a.test"}}"#, Kind::Ptr), ["a.test."]);
+        assert_eq!(records(r#"{"cname":"a.test"}"#, Kind::Cname), ["a.test."]);
         let srv = r#"{"srv":[{"priority":10,"weight":60,"port":5060,"target":"edge-1.test"}]}"#;
         assert_eq!(records(srv, Kind::Srv), ["10 60 5060 edge-1.test."]);
         assert_eq!(records(r#"{"txt":["one",{"text":"onetwo","strings":["one","two"]}]}"#, Kind::Txt).len(), 2);

@@ -5,7 +5,7 @@ use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name, RData, Record};
 
-use crate::answer::{Answer, Outcome, Source};
+use crate::answer::{self, Answer, Outcome, Source};
 use crate::front::dns::query::Asked;
 use crate::front::dns::records;
 
@@ -72,8 +72,10 @@ pub fn failed(asked: Asked, reason: Reason) -> Message {
 pub fn of(asked: Asked, answer: &Answer) -> Message {
     match answer.outcome {
         outcome if outcome.has_record() => with_records(asked, answer),
-        // Whether the name or only the type does not exist is not known here: "no such data" denies the least.
-        Outcome::NotFound | Outcome::InvalidNumber => nothing(asked, ttl(answer)),
+        Outcome::NotFound | Outcome::InvalidNumber => {
+            let code = if denies_the_name(answer) { ResponseCode::NXDomain } else { ResponseCode::NoError };
+            nothing(asked, code, ttl(answer))
+        }
         Outcome::NotApplicable => refused(asked, Reason::Prohibited),
         Outcome::InvalidInput | Outcome::UnknownLookup => refused(asked, Reason::NotAuthoritative),
         Outcome::Overload => failed(asked, Reason::NotReady),
@@ -88,7 +90,7 @@ fn with_records(asked: Asked, answer: &Answer) -> Message {
     let data = answer.record.as_ref().map(|record| records::of(record, asked.kind)).unwrap_or_default();
     let life = ttl(answer);
     if data.is_empty() {
-        return nothing(asked, life);
+        return nothing(asked, ResponseCode::NoError, life);
     }
     let mut reply = asked.reply;
     reply.add_answers(data.into_iter().map(|data| Record::from_rdata(name.clone(), life, data)));
@@ -100,10 +102,17 @@ fn with_records(asked: Asked, answer: &Answer) -> Message {
     reply
 }
 
-/// No such data, and for how long that may be remembered (RFC 2308): the SOA is of our own making.
-fn nothing(asked: Asked, life: u32) -> Message {
+/// True when a name server said that there is no such name. Where nobody did, "no such data" denies the least.
+fn denies_the_name(answer: &Answer) -> bool {
+    let says = |record: &answer::Record| record.to_map().get("rcode").is_some_and(|rcode| rcode == "NXDOMAIN");
+    answer.record.as_ref().is_some_and(says)
+}
+
+/// No such name or data, and for how long that may be remembered (RFC 2308): the SOA is of our own making.
+fn nothing(asked: Asked, code: ResponseCode, life: u32) -> Message {
     let name = asked.question.name().clone();
     let mut reply = asked.reply;
+    reply.metadata.response_code = code;
     let soa = SOA::new(Name::root(), Name::root(), 1, 3600, 600, 86400, life);
     reply.add_authority(Record::from_rdata(name, life, RData::SOA(soa)));
     reply

@@ -23,7 +23,7 @@ impl Check<'_> {
         let (has_record, has_domain, has_servers) =
             (file.record.is_some(), file.domain.is_some(), file.servers.is_some());
         let record = self.faults.value(file.record);
-        let mend = "add `record = \"A\"`, AAAA, SRV, NAPTR, TXT or PTR";
+        let mend = "add `record = \"A\"`, AAAA, SRV, NAPTR, TXT, PTR or CNAME";
         let record = self.required(record, &around.table, "record", has_record, mend);
         self.enum_keys(&record, &file.services, &file.hops);
         let record = record.and_then(|record| self.record(record, around));
@@ -73,7 +73,7 @@ impl Check<'_> {
         for word in input.and_then(|input| around.names.words(input)).unwrap_or_default() {
             if DnsRecord::from_name(word).is_none() {
                 let what = format!("the input's word `{word}` is not a record type that can be asked for");
-                self.faults.at(&span, what, "let the input's `words` be A, AAAA, SRV, NAPTR, TXT or PTR");
+                self.faults.at(&span, what, "let the input's `words` be A, AAAA, SRV, NAPTR, TXT, PTR or CNAME");
             }
         }
         self.template(&Spanned::new(span, text), around.names.question(), Place::Plain).map(RecordChoice::Asked)

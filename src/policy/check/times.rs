@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Check;
 use crate::policy::file::{BreakerFile, BudgetFile, CacheFile, HedgeAfter, OrderWord};
-use crate::policy::{BreakerRules, Budget, CacheRules, Order};
+use crate::policy::{BreakerRules, Budget, CacheRules, Engine, Order};
 use crate::written::{Bytes, Field, Ratio, Span, Spanned, in_units};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -155,6 +155,7 @@ impl Check<'_> {
             max_ttl: max_ttl.value,
             max_entries: max_entries.map_or(1_000_000, Spanned::into_inner),
             max_bytes: max_bytes.map_or(Bytes(256 * 1024 * 1024), Spanned::into_inner).0,
+            engine: self.faults.or(file.engine, Engine::default()),
         }
     }
 

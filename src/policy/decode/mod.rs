@@ -85,7 +85,8 @@ pub struct Reading {
     pub answers: Value,
     /// SQL: a list of maps, one a row.
     pub rows: Value,
-    /// Table: the record, made when the table was loaded; `None` where no row has the key.
+    /// Table: the record, made when the table was loaded; `None` where no row has the key. DNS: what is kept of a "no", so
+    /// that no such name can be told from no such data.
     pub kept: Option<Record>,
     /// DNS: the parts of the URI that a number's NAPTR records lead to (RFC 6116); undefined where there is none.
     pub enumeration: Value,

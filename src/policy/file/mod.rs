@@ -14,6 +14,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use std::time::Duration;
 
+use crate::policy::Engine;
 use crate::written::{Bytes, Field, Node, Plain, Ratio, Spanned, Written};
 
 pub(super) use input::{DeclaredFile, InputFile};
@@ -126,6 +127,8 @@ pub(super) struct CacheFile {
     pub max_entries: Field<u64>,
     /// The most memory for entries. Default: 256MiB.
     pub max_bytes: Field<Bytes>,
+    /// How the local cache chooses what goes when it is full. Default: s3fifo.
+    pub engine: Field<Engine>,
 }
 
 /// `[breaker]`: when an upstream counts as sick, and how it comes back.

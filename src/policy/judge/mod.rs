@@ -114,6 +114,8 @@ impl UpstreamPolicy {
         let mut judgement = rule.map_or_else(|| tail::judge(reading), |(index, rule)| judged(index, rule, &scope));
         if judgement.outcome.has_record() {
             self.fill(&mut judgement, kind, &scope);
+        } else if judgement.outcome.is_answer() {
+            judgement.record = reading.kept.clone();
         }
         if judgement.outcome.is_answer() && judgement.ttl.is_none() {
             match span::life(&self.ttl, &scope, reading, wall_clock()) {

@@ -82,7 +82,7 @@ fn mixed(name: &str) -> String {
 impl DnsRecord {
     /// The type of this name, if it is one that can be asked for.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::A, Self::Aaaa, Self::Srv, Self::Naptr, Self::Txt, Self::Ptr]
+        [Self::A, Self::Aaaa, Self::Srv, Self::Naptr, Self::Txt, Self::Ptr, Self::Cname]
             .into_iter()
             .find(|record| record.as_str().eq_ignore_ascii_case(name))
     }
@@ -96,6 +96,7 @@ impl DnsRecord {
             Self::Naptr => "NAPTR",
             Self::Txt => "TXT",
             Self::Ptr => "PTR",
+            Self::Cname => "CNAME",
         }
     }
 
@@ -108,6 +109,7 @@ impl DnsRecord {
             Self::Naptr => RecordType::NAPTR,
             Self::Txt => RecordType::TXT,
             Self::Ptr => RecordType::PTR,
+            Self::Cname => RecordType::CNAME,
         }
     }
 }

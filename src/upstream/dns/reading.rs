@@ -9,6 +9,7 @@ use minijinja::Value;
 use minijinja::value::Serde;
 use serde_json::{Map, Value as Json, json};
 
+use crate::answer;
 use crate::policy::Reading;
 
 /// How many aliases are followed; a longer chain, or a loop, has no answer.
@@ -38,11 +39,18 @@ pub(super) fn read(answer: &Message) -> Reading {
     }
     let answers: Vec<Json> = records.into_iter().filter_map(describe).collect();
     Reading {
+        kept: denies_the_name(answer).then(|| answer::Record::from_json(r#"{"rcode":"NXDOMAIN"}"#)),
         rcode: Some(code_name(code)),
         answers: Value::from(Serde(answers)),
         ttl: ttl.map(|seconds| Duration::from_secs(seconds.into())),
         ..Reading::default()
     }
+}
+
+/// True when it says that the name that was asked for does not exist. Behind an alias the code speaks of the alias's
+/// target (RFC 6604, section 3), and the name itself does exist.
+fn denies_the_name(answer: &Message) -> bool {
+    answer.metadata.response_code == ResponseCode::NXDomain && answer.answers.is_empty()
 }
 
 /// The records of the asked type at the end of the chain of aliases, and the least TTL on the way there.
@@ -92,6 +100,7 @@ fn describe(record: &Record) -> Option<Json> {
         RData::A(address) => json!({ "address": address.0.to_string() }),
         RData::AAAA(address) => json!({ "address": address.0.to_string() }),
         RData::PTR(target) => json!({ "target": name(&target.0) }),
+        RData::CNAME(target) => json!({ "target": name(&target.0) }),
         RData::SRV(srv) => json!({
             "priority": srv.priority, "weight": srv.weight, "port": srv.port, "target": name(&srv.target),
         }),
