@@ -14,11 +14,11 @@ pub struct Entry {
     /// The kept fields, if the outcome has any.
     pub record: Option<Record>,
     /// When the upstream gave it, in ticks.
-    born: u64,
+    pub(in crate::cache) born: u64,
     /// How long it is fresh, in milliseconds from `born`.
-    fresh_ms: u32,
+    pub(in crate::cache) fresh_ms: u32,
     /// How long it may be served at all, in milliseconds from `born`; at least `fresh_ms`.
-    dead_ms: u32,
+    pub(in crate::cache) dead_ms: u32,
     /// How the dip ended.
     pub outcome: Outcome,
 }
@@ -76,6 +76,21 @@ impl Entry {
     pub fn expired_within(&self, grace: Duration, tick: u64) -> bool {
         let past = tick.saturating_sub(self.born).saturating_sub(u64::from(self.fresh_ms));
         u128::from(past) < grace.as_millis()
+    }
+
+    /// How long ago it was given, in milliseconds.
+    pub fn age_ms(&self, tick: u64) -> u64 {
+        tick.saturating_sub(self.born)
+    }
+
+    /// How much longer it may be served, fresh or stale.
+    pub fn life_left(&self, tick: u64) -> Duration {
+        Duration::from_millis(u64::from(self.dead_ms).saturating_sub(tick.saturating_sub(self.born)))
+    }
+
+    /// True when it was given later than the other.
+    pub fn is_younger_than(&self, other: &Self) -> bool {
+        self.born > other.born
     }
 
     /// True when more than this share of its life is over.

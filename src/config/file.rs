@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::bundle::BundleFile;
 use super::events::{EventsForm, EventsMode, SinkType};
-use super::{LogFormat, MemcachedFormat};
+use super::{LogFormat, MemcachedFormat, Quorum, Ring};
 use crate::written::{Bytes, Field, Lines, Node, Plain, Spanned, Written};
 
 /// The main config of dipcache.
@@ -92,6 +92,12 @@ pub(super) struct SharedFile {
     pub prefix: Field<String>,
     /// For one operation; a call waits no longer for the shared cache. Default: 5ms.
     pub timeout: Field<Duration>,
+    /// How keys are spread, as libmemcached does it: `ketama`, or `ketama_weighted`. Default: ketama.
+    pub ring: Field<Ring>,
+    /// How many of the living nodes must see a lookup down: `any`, `majority` or `all`. Default: majority.
+    pub quorum: Field<Quorum>,
+    /// true: a key that no node knows costs the cluster one dip, and the others a look. Default: false.
+    pub single_flight: Field<bool>,
 }
 
 /// `[events]`: where events go, and where they wait.

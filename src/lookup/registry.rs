@@ -13,7 +13,7 @@ use crate::deadline::{now, wall_clock};
 use crate::events::Events;
 use crate::health::{Allowance, Override, Spend, Verdict};
 use crate::lookup::flight::{Flights, Room};
-use crate::lookup::{Lookup, Member, tables};
+use crate::lookup::{Cluster, Lookup, Member, tables};
 use crate::policy::{CacheRules, Policy};
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
@@ -25,6 +25,7 @@ pub struct Lookups {
     current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
     bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
+    cluster: Option<Arc<Cluster>>,
 }
 
 /// An upstream that could not be built.
@@ -41,6 +42,16 @@ pub struct CannotBuild {
 }
 
 impl Lookups {
+    /// None yet; all of them will share what they know with other nodes.
+    pub fn sharing(cluster: Arc<Cluster>) -> Self {
+        Self { cluster: Some(cluster), ..Self::default() }
+    }
+
+    /// What they share with other nodes.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
     /// The lookup of this name.
     #[inline]
     pub fn find(&self, name: &str) -> Option<Arc<Lookup>> {
@@ -92,8 +103,13 @@ impl Lookups {
             after.push(match old {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
                 _ => {
-                    let (room, peers) = (Arc::clone(&self.room), Arc::downgrade(&self.current));
-                    Arc::new(Lookup::build(policy, old, Arc::clone(events), room, peers)?)
+                    let around = Around {
+                        events: Arc::clone(events),
+                        cluster: self.cluster.clone(),
+                        room: Arc::clone(&self.room),
+                        peers: Arc::downgrade(&self.current),
+                    };
+                    Arc::new(Lookup::build(policy, old, around)?)
                 }
             });
         }
@@ -112,28 +128,31 @@ fn succeed(before: &[Arc<Lookup>], after: &[Arc<Lookup>]) {
     for old in before.iter().filter(|old| !after.iter().any(|new| Arc::ptr_eq(old, new))) {
         old.retire();
         match after.iter().find(|new| new.policy.name == old.policy.name) {
-            Some(new) if !old.is_up() && new.is_up() => new.flag_turned("a changed policy runs"),
-            None if !old.is_up() => {
+            Some(new) if !old.is_up() && new.is_up() => new.flag_turned_alone("a changed policy runs"),
+            // In a cluster the other nodes may run it still: there its end is told by the node that leaves it last.
+            None if !old.is_up() && old.verdict.cluster().is_none() => {
                 old.verdict.lay(Override::Up);
-                old.flag_turned("its policy is gone");
+                old.flag_turned_alone("its policy is gone");
             }
             _ => {}
         }
     }
     for new in after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))) {
         new.meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
-        new.meters.health.set(f64::from(u8::from(new.is_up())));
+        new.show_flag();
     }
 }
 
+/// What is around a lookup.
+struct Around {
+    events: Arc<Events>,
+    cluster: Option<Arc<Cluster>>,
+    room: Arc<Room>,
+    peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
+}
+
 impl Lookup {
-    fn build(
-        policy: Policy,
-        old: Option<&Arc<Self>>,
-        events: Arc<Events>,
-        room: Arc<Room>,
-        peers: Weak<ArcSwap<Vec<Arc<Self>>>>,
-    ) -> Result<Self, CannotBuild> {
+    fn build(policy: Policy, old: Option<&Arc<Self>>, around: Around) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
             let before = old.and_then(|old| old.members.iter().find(|member| member.name == upstream.name));
             Member::build(upstream, policy.breaker, before).map_err(|why| CannotBuild {
@@ -156,7 +175,10 @@ impl Lookup {
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
+            verdict.follow(old.verdict.cluster());
         }
+        let mind = old.map(|old| Arc::clone(&old.mind)).unwrap_or_default();
+        let Around { events, cluster, room, peers } = around;
         let before = old.and_then(|old| old.spend.as_ref());
         let spend = policy.chain.cost.clone().map(|cost| Spend::new(cost, before));
         // What was spent before a reload is spent still.
@@ -175,6 +197,8 @@ impl Lookup {
             local,
             members,
             verdict,
+            mind,
+            cluster,
             tables_only,
             flights: Flights::new(room),
             meters,
