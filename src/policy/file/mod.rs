@@ -8,6 +8,7 @@ mod input;
 #[cfg(test)]
 mod schema;
 mod upstream;
+pub(super) mod warm;
 mod words;
 
 use indexmap::IndexMap;
@@ -69,6 +70,7 @@ pub(super) struct PolicyFile {
     pub then: Vec<Spanned<chain::ThenFile>>,
     /// What dips cost, and how much may be spent.
     pub cost: Option<Spanned<chain::CostFile>>,
+    pub warm: Option<Spanned<warm::WarmFile>>,
 }
 
 /// `[maps.NAME]`: a vendor's word and what it means. A word between slashes is a regular expression, and `*` stands
