@@ -70,6 +70,7 @@ pub(super) struct PolicyFile {
     pub then: Vec<Spanned<chain::ThenFile>>,
     /// What dips cost, and how much may be spent.
     pub cost: Option<Spanned<chain::CostFile>>,
+    /// What is asked before anybody calls.
     pub warm: Option<Spanned<warm::WarmFile>>,
 }
 
