@@ -55,9 +55,15 @@ impl Lookups {
     /// The lookup of this name.
     #[inline]
     pub fn find(&self, name: &str) -> Option<Arc<Lookup>> {
+        self.with(name, Arc::clone)
+    }
+
+    /// What `f` makes of the lookup of this name. A hit does not even count itself in: `f` must be short.
+    #[inline]
+    pub fn with<R>(&self, name: &str, f: impl FnOnce(&Arc<Lookup>) -> R) -> Option<R> {
         let all = self.current.load();
         let place = all.binary_search_by(|lookup| (*lookup.policy.name).cmp(name)).ok()?;
-        Some(Arc::clone(&all[place]))
+        Some(f(&all[place]))
     }
 
     /// All of them, in order of name.

@@ -7,8 +7,10 @@ pub mod histogram;
 pub mod log;
 pub mod meters;
 pub mod recorder;
+mod striped;
 mod tables;
 
 pub use histogram::Histogram;
 pub use meters::{FrontName, Meters};
+pub use striped::Striped;
 pub use tables::{TableMeters, table_age};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 
 use crate::answer::{Answer, Outcome};
-use crate::deadline::{self, Deadline, Instant};
+use crate::deadline::{self, Deadline, Instant, tick};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::dns::query::{Asked, Kind};
@@ -40,7 +40,7 @@ pub fn begin<D: Desk>(desk: &D, asked: Asked) -> Step<D::Line> {
             desk.unknown(Front::Dns);
             Step::Say(reply::refused(asked, Reason::NotAuthoritative), size)
         }
-        Some((line, question, number)) => match line.hit(&question) {
+        Some((line, question, number)) => match line.hit(&question, tick()) {
             Some(answer) => {
                 line.answered(Front::Dns, &answer, Duration::ZERO);
                 Step::Say(reply::of(asked, &answer), size)
@@ -86,7 +86,7 @@ impl<L: Line> Waiting<L> {
 }
 
 fn known<L: Line>(line: &L, question: &Question) -> Option<Answer> {
-    let answer = line.hit(question)?;
+    let answer = line.hit(question, tick())?;
     line.answered(Front::Dns, &answer, Duration::ZERO);
     Some(answer)
 }
