@@ -27,6 +27,7 @@ mod registry;
 mod sharing;
 mod cluster;
 mod tables;
+mod warm;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -51,6 +52,7 @@ use sharing::Purpose;
 pub use cluster::Cluster;
 pub use member::Member;
 pub use registry::Lookups;
+pub use warm::{Idle, Warmed};
 
 /// One lookup, running: its policy, its cache, its flights, its upstreams and their health.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ pub mod request;
 pub mod secret;
 pub mod service;
 pub mod vault;
+pub mod warm;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +47,7 @@ pub use number::Country;
 pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
 pub use secret::Secret;
 pub use vault::Vault;
+pub use warm::Warm;
 
 /// One lookup, checked and compiled.
 #[derive(Debug)]
@@ -76,6 +78,8 @@ pub struct Policy {
     pub upstreams: Vec<UpstreamPolicy>,
     /// How several answers make one, and what they cost.
     pub chain: Chain,
+    /// What is asked before anybody calls.
+    pub warm: Warm,
     /// Equal for two policies whose answers may share a cache: kind, inputs, requests, rules and fields.
     pub shape: u64,
     /// Equal for two policies that are the same in everything, secrets' values included.
