@@ -38,6 +38,11 @@ pub trait Desk: Send + Sync + 'static {
     /// the first is number 0.
     fn resolver(&self, field: &str, number: usize) -> Option<Self::Line>;
 
+    /// Changes whenever the lookups do.
+    fn edition(&self) -> u64 {
+        0
+    }
+
     /// Counts a request for a lookup that does not exist.
     fn unknown(&self, front: Front);
 }
@@ -108,6 +113,10 @@ impl Desk for Lookups {
                 && policy.field_order.iter().any(|kept| kept == field)
         };
         self.all().iter().filter(resolves).nth(number).cloned()
+    }
+
+    fn edition(&self) -> u64 {
+        Lookups::edition(self)
     }
 
     fn unknown(&self, front: Front) {
