@@ -150,7 +150,7 @@ impl Lookup {
         if collapsed {
             self.meters.coalesced.increment(1);
         }
-        match deadline.limit(ticket.landed()).await {
+        match deadline.limit_sharply(ticket.landed()).await {
             Some(answer) if answer.outcome.is_answer() => Answer { collapsed, ..answer },
             Some(failure) => self.second_rank(&question, failure),
             None => {
