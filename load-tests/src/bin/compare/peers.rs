@@ -69,6 +69,9 @@ pub(crate) struct Troupe {
     _folder: tempfile::TempDir,
 }
 
+/// Starts one; `None` where it is not installed.
+type Start = fn(&Place<'_>) -> anyhow::Result<Option<Peer>>;
+
 /// Where a peer's files and ports are.
 struct Place<'a> {
     folder: &'a Path,
@@ -91,7 +94,7 @@ impl Troupe {
         let behind = address(if kind == Kind::Dns { "carrier-dns/ns" } else { "single/vendor" })?;
         let place = Place { folder: folder.path(), memory: memory.path(), origin: behind };
         let mut peers = vec![floor(kind, &place)?];
-        let others: &[fn(&Place<'_>) -> anyhow::Result<Option<Peer>>] = match kind {
+        let others: &[Start] = match kind {
             Kind::Http => &[nginx, varnish, haproxy],
             Kind::Memcached => &[memcached],
             Kind::Dns => &[unbound, dnsdist],
