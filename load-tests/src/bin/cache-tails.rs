@@ -196,11 +196,11 @@ fn read(cache: &LocalCache, entries: u64, span: Duration) -> Seen {
             }
             waited = so_far;
             last = done;
-        } else if n % 1024 == 0 && done - last > Duration::from_micros(200) {
+        } else if n.is_multiple_of(1024) && done - last > Duration::from_micros(200) {
             waited = waited_for_a_processor();
             last = done;
         }
-        if n % 4096 == 0 && done >= end {
+        if n.is_multiple_of(4096) && done >= end {
             break;
         }
     }
@@ -215,7 +215,7 @@ fn write(cache: &LocalCache, entries: u64, rate: u64, ended: &AtomicBool, writte
     while !ended.load(Ordering::Acquire) {
         let due = (begun.elapsed().as_secs_f64() * rate as f64) as u64;
         while done < due {
-            let place = if done % 2 == 0 {
+            let place = if done.is_multiple_of(2) {
                 random.u64(..entries)
             } else {
                 new += 1;
