@@ -17,6 +17,7 @@ use dipcache::health::Override;
 use dipcache::telemetry::recorder;
 
 use support::lookups::ask;
+use support::meddler::{Meddler, Meddling};
 use support::memcached::Memcached;
 use support::nodes::{Node, shared};
 use support::process::until;
@@ -265,6 +266,39 @@ async fn without_memcached_each_node_decides_alone_and_says_so() {
     assert!(flag_is(&[&memcached], "dip:health:cnam", "0", Duration::from_secs(5)).await);
     vendor.set(Mode::OK);
     assert!(all_turn(&nodes, true, Duration::from_secs(8)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_cut_off_from_the_others_decides_alone_under_the_same_ids_and_finds_back() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let line = Meddler::before(memcached.port()).await;
+    let vendor = Vendor::start(Mode::OK).await;
+    let direct = [memcached.address()];
+    let a = Node::start("a", shared(&direct), &[("cnam", &cnam(&vendor))]).await;
+    let b = Node::start("b", shared(&[line.address.to_string()]), &[("cnam", &cnam(&vendor))]).await;
+    let c = Node::start("c", shared(&direct), &[("cnam", &cnam(&vendor))]).await;
+    line.set(Meddling::Refuse);
+    // Until the others' last word is too old for it, and its own for them.
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    let nodes = [a, b, c];
+    vendor.set(Mode::Refuse);
+    assert!(all_turn(&nodes, false, Duration::from_secs(8)).await);
+    assert_eq!(nodes[1].told(EventType::Degraded).len(), 1, "it sees so by itself");
+    vendor.set(Mode::OK);
+    assert!(all_turn(&nodes, true, Duration::from_secs(8)).await);
+    let ids = |kind| nodes.iter().flat_map(move |node| node.told(kind)).map(|told| told.epoch.unwrap());
+    for kind in [EventType::Degraded, EventType::Recovered] {
+        assert_eq!(ids(kind).count(), 2, "once by those who hear one another, once by it");
+        assert_eq!(ids(kind).collect::<HashSet<_>>().len(), 1, "a consumer takes them for one");
+    }
+    line.set(Meddling::None);
+    let together = async || {
+        let views: Vec<_> = nodes.iter().filter_map(|node| node.lookup("cnam").mind.view(now())).collect();
+        (views.len() == 3 && views.iter().all(|view| view.nodes.len() == 3 && view.epoch == views[0].epoch))
+            .then_some(())
+    };
+    assert!(until(Duration::from_secs(2), together).await.is_some());
+    assert!(nodes.iter().all(|node| node.lookup("cnam").is_up()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

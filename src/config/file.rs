@@ -62,6 +62,7 @@ pub(super) struct PoliciesFile {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct SharedFile {
     pub servers: Lines<String>,
+    pub before: Lines<String>,
     pub prefix: Field<String>,
     pub timeout: Field<Duration>,
     pub ring: Field<Ring>,

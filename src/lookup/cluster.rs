@@ -91,7 +91,8 @@ impl Cluster {
             let due = written.as_ref().is_none_or(|(old, at)| *old != flags || now() - *at >= REFRESH);
             if due {
                 let at = now();
-                self.shared.set_everywhere("health", &flags.agreed, FLAG_LIFE).await;
+                let should_be_there = written.as_ref().is_some_and(|(old, _)| old.agreed == flags.agreed);
+                self.shared.set_everywhere("health", &flags.agreed, FLAG_LIFE, should_be_there).await;
                 self.shared.agree_everywhere("health", &flags.alone, FLAG_LIFE).await;
                 written = Some((flags, at));
             }

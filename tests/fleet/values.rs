@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::harness::{cnam, node};
-use crate::is_full;
 use crate::support::caller::Caller;
 use crate::support::meddler::{Meddler, Meddling};
 use crate::support::memcached::Memcached;
 use crate::support::vendor::{Mode, Vendor};
+use crate::{is_full, is_strict};
 
 #[derive(Default)]
 struct Counts {
@@ -55,7 +55,7 @@ async fn no_wrong_value_is_ever_served() {
     }
     let ill = [
         Meddling::None,
-        Meddling::Late(40, Duration::from_millis(if is_full() { 8 } else { 45 })),
+        Meddling::Late(40, Duration::from_millis(if is_strict() { 8 } else { 45 })),
         Meddling::Cut(40),
         Meddling::None,
         Meddling::Flip(25),
