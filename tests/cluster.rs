@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dipcache::answer::{Outcome, Source};
+use dipcache::config::Shared;
 use dipcache::deadline::now;
 use dipcache::events::EventType;
 use dipcache::health::Override;
@@ -117,6 +118,23 @@ async fn one_nodes_answer_is_every_nodes_hit_and_a_cold_node_asks_no_vendor() {
     assert_eq!((nobody.outcome, nobody.source), (Outcome::NotFound, Source::Shared));
     assert_eq!(vendor.requests(), asked, "the vendor was not asked");
     assert_eq!(ask(&lookup, "k1", 2000).await.source, Source::Local);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_short_budget_the_upstream_does_not_wait_for_a_slow_memcached() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let line = Meddler::before(memcached.port()).await;
+    let vendor = Vendor::start(Mode::OK).await;
+    // A timeout that is longer than a call may wait.
+    let settings = Shared { timeout: Duration::from_secs(1), ..shared(&[line.address.to_string()]) };
+    let node = Node::start("a", settings, &[("cnam", &cnam_within(&vendor, "400ms", "800ms"))]).await;
+    line.set(Meddling::Delay(Duration::from_millis(900)));
+    for key in ["a", "b", "c"] {
+        let began = now();
+        let answer = ask(&node.lookup("cnam"), key, 400).await;
+        assert_eq!((answer.outcome, answer.source), (Outcome::Found, Source::Upstream("vendor".into())));
+        assert!(now() - began < Duration::from_millis(300), "asked after {:?}", now() - began);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,8 +31,9 @@ pub(crate) fn cnam(vendor: &Vendor) -> String {
 
 pub(crate) fn cnam_within(vendor: &Vendor, budget: Duration) -> String {
     let url = vendor.url("/{{ key }}");
+    let (call, background) = (budget.as_millis(), budget.as_millis() + 200);
     format!(
-        "[input]\nkey = {{ type = \"text\" }}\n[budget]\ncall = \"{budget:?}\"\nbackground = \"500ms\"\n\
+        "[input]\nkey = {{ type = \"text\" }}\n[budget]\ncall = \"{call}ms\"\nbackground = \"{background}ms\"\n\
          [breaker]\nopen = \"200ms\"\nopen_max = \"400ms\"\n\
          [[upstream]]\nname = \"vendor\"\ntype = \"http\"\nurl = \"{url}\"\n[upstream.fields]\nkey = \"body.key\"\n"
     )
