@@ -90,6 +90,9 @@ pub struct Vote {
     pub up: bool,
     /// When it was written, in milliseconds since 1970: a vote that is not renewed expires.
     pub at: u64,
+    /// True of a node that has only just begun and knows nothing yet: its vote counts for neither side.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub abstains: bool,
     /// The upstreams that are not usable.
     pub down: Vec<String>,
     /// Why, in words.
@@ -202,14 +205,19 @@ impl Document {
     }
 
     fn is_down(&self, quorum: Quorum, says_no: impl Fn(&Vote) -> bool) -> bool {
-        let living = self.nodes.len();
-        let no = self.nodes.values().filter(|vote| says_no(vote)).count();
+        let living = self.voters().count();
+        let no = self.voters().filter(|vote| says_no(vote)).count();
         no > 0
             && match quorum {
                 Quorum::Any => true,
                 Quorum::Majority => no * 2 > living,
                 Quorum::All => no == living,
             }
+    }
+
+    /// The votes that count.
+    pub fn voters(&self) -> impl Iterator<Item = &Vote> {
+        self.nodes.values().filter(|vote| !vote.abstains)
     }
 
     /// Leaves only these nodes.
@@ -242,6 +250,15 @@ mod tests {
         ] {
             assert_eq!(document(votes).verdict(quorum), up, "{votes:?} {quorum:?}");
         }
+    }
+
+    #[test]
+    fn who_knows_nothing_yet_counts_for_neither_side() {
+        let mut document = document(&[false, false, true]);
+        document.nodes.insert("new".into(), Vote { up: true, abstains: true, ..Vote::default() });
+        assert!(!document.verdict(Quorum::Majority) && !document.verdict(Quorum::Any));
+        document.nodes.insert("new".into(), Vote { up: true, ..Vote::default() });
+        assert!(document.verdict(Quorum::Majority), "two of four are no majority");
     }
 
     #[test]
