@@ -145,6 +145,20 @@ impl DnsUpstream {
     }
 }
 
+/// What expressions see as `enum` when a name server says this, for replayed cases: the records are written as expressions
+/// see them in `answers`. One that leads on to another name is not followed: the case has the answers of the last.
+pub fn enumeration(dns: &DnsPolicy, question: &Question, answers: &[Json]) -> Value {
+    let asks_for_naptr = matches!(dns.record, RecordChoice::One(DnsRecord::Naptr));
+    let Some(number) = number::application_unique_string(&question.key).filter(|_| asks_for_naptr) else {
+        return Value::UNDEFINED;
+    };
+    let records: Vec<_> = answers.iter().filter_map(reading::naptr_of).collect();
+    match number::step(records.iter(), &number, &dns.services) {
+        number::Step::Uris(uris) => number::reading(uris),
+        number::Step::Next(_) | number::Step::Nothing => Value::UNDEFINED,
+    }
+}
+
 /// What one server may take when as many as `left` are still to be asked.
 fn share(deadline: Deadline, left: usize) -> Duration {
     deadline.remaining() / u32::try_from(left.max(1)).unwrap_or(u32::MAX)
