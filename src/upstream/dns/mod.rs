@@ -29,9 +29,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::Message;
+use minijinja::Value;
+use serde_json::Value as Json;
 
 use crate::deadline::{Deadline, now};
-use crate::policy::{DnsPolicy, DnsRecord, Question, Reading, UpstreamPolicy};
+use crate::policy::{DnsPolicy, DnsRecord, Question, Reading, RecordChoice, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 
 /// Name servers that answer for one another.
@@ -154,8 +156,8 @@ pub fn enumeration(dns: &DnsPolicy, question: &Question, answers: &[Json]) -> Va
     };
     let records: Vec<_> = answers.iter().filter_map(reading::naptr_of).collect();
     match number::step(records.iter(), &number, &dns.services) {
-        number::Step::Uris(uris) => number::reading(uris),
-        number::Step::Next(_) | number::Step::Nothing => Value::UNDEFINED,
+        Step::Uris(uris) => number::reading(uris),
+        Step::Next(_) | Step::Nothing => Value::UNDEFINED,
     }
 }
 
