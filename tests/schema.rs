@@ -28,7 +28,7 @@ fn config() -> Validator {
 /// What the schema says against a text, a line each.
 fn told(schema: &Validator, text: &str) -> Vec<String> {
     let table: Json = toml::from_str(text).unwrap();
-    schema.iter_errors(&table).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    schema.iter_errors(&table).map(|error| format!("{}: {error}", error.instance_path)).collect()
 }
 
 fn toml_files(folder: &str) -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 
 use super::bundle::BundleFile;
-use super::events::{EventsForm, EventsMode, SinkType};
+use super::events::{EventsForm, EventsMode, SinkType, WhenFull};
 use super::{LogFormat, MemcachedFormat, Quorum, Ring};
 use crate::written::{Bytes, Field, Lines, Node, Plain, Spanned, Written};
 
@@ -113,6 +113,12 @@ pub(super) struct EventsFile {
     pub spool: Field<String>,
     /// The most bytes that wait. Default: 1GiB.
     pub spool_max: Field<Bytes>,
+    /// How long an event waits at most. Default: 7d.
+    pub spool_age: Field<Duration>,
+    /// What goes when the spool is full: `oldest`, `newest`, or `refuse` all until there is room for many. Default: oldest.
+    pub when_full: Field<WhenFull>,
+    /// Stale and fallback answers are summed up over this time. Default: 10s.
+    pub summary: Field<Duration>,
     /// Who takes events, in order of preference.
     #[serde(default)]
     pub sink: Vec<Spanned<SinkFile>>,
@@ -136,8 +142,18 @@ pub(super) struct SinkFile {
     pub topic: Field<String>,
     /// kafka: handed to librdkafka as they are.
     pub properties: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    /// kafka: headers of every message.
+    pub headers: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    /// kafka: whether a missing topic is created, if the broker lets us.
+    pub create_topic: Field<bool>,
     /// file: where it is; one event a line.
     pub path: Field<String>,
+    /// file: put aside when it is so large.
+    pub rotate_size: Field<Bytes>,
+    /// file: put aside when it is so old.
+    pub rotate_age: Field<Duration>,
+    /// file: so many old files are kept.
+    pub keep: Field<u32>,
 }
 
 /// `[simulator]`: for the demo: vendors of our own, steered on the admin listener.
