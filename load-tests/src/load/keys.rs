@@ -2,8 +2,16 @@
 
 use fastrand::Rng;
 
-/// The number of the first key; the others follow, up to the area codes that are none (311).
-const FIRST: u64 = 13_030_000_000;
+/// The area code of the first key; so many more follow as are needed.
+const FIRST_AREA: u64 = 320;
+
+/// Numbers in an area: exchanges from 200 to 999, ten thousand lines each.
+const IN_AREA: u64 = 8_000_000;
+
+/// The number at this place in the row, as its eleven digits. All of them could exist.
+pub fn number(place: u64) -> u64 {
+    10_000_000_000 + (FIRST_AREA + place / IN_AREA) * 10_000_000 + 2_000_000 + place % IN_AREA
+}
 
 /// Which keys are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,7 +62,7 @@ impl Draw {
             Keys::InTurn { from } => from + n,
             Keys::EachBurst { from, of } => from + n / of.max(1),
         };
-        FIRST + place
+        number(place)
     }
 }
 
@@ -90,7 +98,7 @@ mod tests {
     #[test]
     fn zipf_keys_stay_within_their_number_and_the_first_leads() {
         let mut draw = Draw::new(Keys::Zipf { of: 1000, exponent: 1.0 }, 7);
-        let drawn: Vec<u64> = (0..10_000).map(|n| draw.key(n) - FIRST).collect();
+        let drawn: Vec<u64> = (0..10_000).map(|n| draw.key(n) - number(0)).collect();
         assert!(drawn.iter().all(|place| *place < 1000));
         let first = drawn.iter().filter(|place| **place == 0).count();
         // The share of the first of 1,000 is 1 / H(1000) = 13.4 percent.
@@ -98,10 +106,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_could_exist() {
+        assert_eq!((number(0), number(7_999_999), number(8_000_000)), (13_202_000_000, 13_209_999_999, 13_212_000_000));
+    }
+
+    #[test]
     fn new_keys_are_new_and_a_burst_shares_one() {
         let mut new = Draw::new(Keys::InTurn { from: 10 }, 0);
-        assert_eq!((new.key(0), new.key(1)), (FIRST + 10, FIRST + 11));
+        assert_eq!((new.key(0), new.key(1)), (number(10), number(11)));
         let mut burst = Draw::new(Keys::EachBurst { from: 0, of: 30 }, 0);
-        assert_eq!((burst.key(29), burst.key(30)), (FIRST, FIRST + 1));
+        assert_eq!((burst.key(29), burst.key(30)), (number(0), number(1)));
     }
 }

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod pace;
 pub mod sample;
 pub mod wire;
+pub mod closed;
 mod poll;
 mod streams;
 mod datagrams;

@@ -17,6 +17,13 @@ pub enum Wire {
         /// Up to the key: `lrn:`.
         prefix: String,
     },
+    /// memcached's `get` of several keys: the one asked for and those behind it.
+    Many {
+        /// Up to each key.
+        prefix: String,
+        /// How many.
+        of: u64,
+    },
     /// The address of `c<key>.carrier.test`, over UDP.
     Dns,
 }
@@ -54,6 +61,13 @@ impl Wire {
                 }
                 out.extend_from_slice(b"\r\n");
             }
+            Self::Many { prefix, of } => {
+                out.extend_from_slice(b"get");
+                for key in key..key + of {
+                    let _ = write!(out, " {prefix}{key}");
+                }
+                out.extend_from_slice(b"\r\n");
+            }
             Self::Dns => {
                 out.extend_from_slice(&id.to_be_bytes());
                 // Recursion desired, one question.
@@ -71,6 +85,7 @@ impl Wire {
         match self {
             Self::Http { .. } => http(read, key),
             Self::Memcached { .. } => memcached(read, key),
+            Self::Many { of, .. } => many(read, key, *of),
             Self::Dns => Some((read.len(), dns(read))),
         }
     }
@@ -87,11 +102,12 @@ fn http(read: &[u8], key: u64) -> Option<(usize, Kind)> {
     };
     let (mut length, mut source, mut outcome) = (0, None, None);
     for header in response.headers.iter() {
-        match header.name {
-            "Content-Length" => length = std::str::from_utf8(header.value).ok()?.parse().ok()?,
-            "X-Dip-Source" => source = Some(header.value),
-            "X-Dip-Outcome" => outcome = Some(header.value),
-            _ => {}
+        if header.name.eq_ignore_ascii_case("Content-Length") {
+            length = std::str::from_utf8(header.value).ok()?.parse().ok()?;
+        } else if header.name.eq_ignore_ascii_case("X-Dip-Source") {
+            source = Some(header.value);
+        } else if header.name.eq_ignore_ascii_case("X-Dip-Outcome") {
+            outcome = Some(header.value);
         }
     }
     let end = head + length;
@@ -120,6 +136,26 @@ fn memcached(read: &[u8], key: u64) -> Option<(usize, Kind)> {
             Some((end, if right { Kind::Fresh } else { Kind::Wrong }))
         }
         _ => Some((line, Kind::Wrong)),
+    }
+}
+
+fn many(read: &[u8], key: u64, of: u64) -> Option<(usize, Kind)> {
+    let (mut at, mut values) = (0, 0);
+    loop {
+        let line = at + memchr::memchr(b'\n', read.get(at..)?)? + 1;
+        match &read[at..line] {
+            b"END\r\n" => return Some((line, if values == of { Kind::Fresh } else { Kind::Empty })),
+            value if value.starts_with(b"VALUE ") => {
+                let length = value.trim_ascii_end().rsplit(|byte| *byte == b' ').next()?;
+                let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+                if !names(read.get(line..line + length)?, key + values) {
+                    return Some((read.len(), Kind::Wrong));
+                }
+                at = line + length + 2;
+                values += 1;
+            }
+            _ => return Some((line, Kind::Wrong)),
+        }
     }
 }
 

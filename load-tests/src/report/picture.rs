@@ -49,6 +49,11 @@ pub fn picture(run: &Run) -> String {
     );
     // Writing to a string cannot fail, here and below.
     let _ = writeln!(svg, "<text class=\"title\" x=\"{LEFT}\" y=\"24\">{}</text>", escaped(&run.scenario.tells));
+    let _ = writeln!(
+        svg,
+        "<text class=\"soft\" x=\"{}\" y=\"44\" text-anchor=\"end\">p99; dotted: p50</text>",
+        WIDTH - RIGHT
+    );
     frame.axes(&mut svg);
     frame.shares(&mut svg, run);
     for (n, (name, samples)) in run.loads.iter().enumerate() {
@@ -138,10 +143,10 @@ impl Frame {
             let path = self.path(&slices, quantile);
             let _ = writeln!(svg, "<path class=\"{class}\" style=\"stroke:{colour}\" d=\"{path}\"/>");
         }
-        let x = LEFT + n as f64 * 210.0;
+        let x = LEFT + n as f64 * 150.0;
         let _ = writeln!(
             svg,
-            "<path style=\"stroke:{colour}\" d=\"M{x} 40h18\"/><text x=\"{}\" y=\"44\">{} <tspan class=\"soft\">p99, dotted p50</tspan></text>",
+            "<path style=\"stroke:{colour}\" d=\"M{x} 40h18\"/><text x=\"{}\" y=\"44\">{}</text>",
             x + 24.0,
             escaped(name)
         );

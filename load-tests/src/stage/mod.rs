@@ -8,7 +8,7 @@ mod needed;
 
 pub use kafka::Kafka;
 pub use memcached::Memcached;
-pub use needed::{Needed, Unavailable};
-pub use program::{Program, Spent, free_port};
+pub use needed::{Needed, Unavailable, program as find};
+pub use program::{Program, Spent, free_port, resident, spent_by_family};
 pub(crate) use proxy::merge;
 pub use proxy::{Proxy, Site};

@@ -103,11 +103,28 @@ pub(crate) fn spent(pid: u32) -> Spent {
     let nanos = threads
         .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
         .filter_map(|account| account.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    Spent { cpu: Duration::from_nanos(nanos.sum()), resident: resident(pid) }
+}
+
+/// What a process and all its descendants have used so far.
+pub fn spent_by_family(pid: u32) -> Spent {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let children: Vec<u32> = children
+        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    children
+        .into_iter()
+        .map(spent_by_family)
+        .fold(spent(pid), |sum, child| Spent { cpu: sum.cpu + child.cpu, resident: sum.resident + child.resident })
+}
+
+/// What a process holds in RAM, in bytes; 0 once it is gone.
+pub fn resident(pid: u32) -> u64 {
     let pages = fs::read_to_string(format!("/proc/{pid}/statm"))
         .ok()
         .and_then(|sizes| sizes.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
-    let page = rustix::param::page_size() as u64;
-    Spent { cpu: Duration::from_nanos(nanos.sum()), resident: pages.unwrap_or(0) * page }
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
 /// A port on loopback that is free at this moment.

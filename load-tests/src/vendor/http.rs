@@ -31,7 +31,7 @@ pub(super) fn answer(mode: Mode, digits: &str) -> Vec<u8> {
 
 fn whole(status: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nCache-Control: max-age=3600\r\nContent-Length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
 
