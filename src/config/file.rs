@@ -20,6 +20,7 @@ pub(super) struct ConfigFile {
     pub policies: Option<PoliciesFile>,
     pub shared: Option<Spanned<SharedFile>>,
     pub events: Option<EventsFile>,
+    pub control: Option<Spanned<ControlFile>>,
     pub simulator: Option<SimulatorFile>,
     pub admin: Option<AdminFile>,
     pub log: Option<LogFile>,
@@ -100,6 +101,19 @@ pub(super) struct SinkFile {
     pub rotate_size: Field<Bytes>,
     pub rotate_age: Field<Duration>,
     pub keep: Field<u32>,
+}
+
+/// `[control]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ControlFile {
+    pub brokers: Lines<String>,
+    pub topic: Field<String>,
+    pub dead_letters: Field<String>,
+    pub properties: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    pub wait: Field<Duration>,
+    pub state: Field<String>,
+    pub create_topic: Field<bool>,
 }
 
 /// `[simulator]`
