@@ -94,7 +94,11 @@ async fn a_flushed_account_is_asked_anew_by_three_nodes_within_a_second_and_by_o
     chief.order("flush account 4711", r#"{"id":"b-1","order":"flush","lookup":"account","key":"4711"}"#);
     for node in &nodes {
         let anew = async || (balance(node, "4711").await.0 == 99.0).then_some(());
-        assert!(until(Duration::from_secs(1).saturating_sub(now() - began), anew).await.is_some(), "{}", node.server.log());
+        assert!(
+            until(Duration::from_secs(1).saturating_sub(now() - began), anew).await.is_some(),
+            "{}",
+            node.server.log()
+        );
     }
     println!("three nodes answer anew {:?} after the order", now() - began);
     for node in &nodes {

@@ -260,7 +260,9 @@ pub(super) fn pairs(
     for (name, value) in table.map(Spanned::into_inner).unwrap_or_default() {
         let span = value.span();
         let mut add = |value: String| {
-            if what == "property" && let Some(why) = refused(name.get_ref(), &value) {
+            if what == "property"
+                && let Some(why) = refused(name.get_ref(), &value)
+            {
                 faults.at(&name.span(), why, "the names and values are in librdkafka's CONFIGURATION.md");
             }
             properties.push((name.get_ref().clone(), value));

@@ -175,8 +175,7 @@ impl Orders {
 
     fn warm(&self, lookup: &str, keys: Vec<String>, per_second: Option<f64>) -> Result<String, CannotObey> {
         let count = keys.len();
-        let keys: VecDeque<Key> =
-            (1..).zip(keys).map(|(line, text)| Key { line, text: Some(text) }).collect();
+        let keys: VecDeque<Key> = (1..).zip(keys).map(|(line, text)| Key { line, text: Some(text) }).collect();
         let job = self.warming.begin(lookup, keys, Pacing { per_second }).map_err(|why| match why {
             NotBegun::Unknown { .. } => CannotObey::Unknown(why.to_string()),
             NotBegun::NothingKept(_) => CannotObey::Wrong(why.to_string()),

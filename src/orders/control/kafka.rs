@@ -157,7 +157,9 @@ impl Reader {
             match answer {
                 Ok(name) => tracing::info!(topic = name, "the topic was missing and is created"),
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((name, code)) => self.consumer.context().say(&format!("the topic {name} cannot be created: {code}")),
+                Err((name, code)) => {
+                    self.consumer.context().say(&format!("the topic {name} cannot be created: {code}"))
+                }
             }
         }
         Ok(())
@@ -266,7 +268,10 @@ impl Reader {
 
     fn note(&mut self) {
         if let Err(error) = self.applied.note() {
-            let text = format!("how far the control topic is read cannot be noted in {}: {error}", self.control.state.display());
+            let text = format!(
+                "how far the control topic is read cannot be noted in {}: {error}",
+                self.control.state.display()
+            );
             self.consumer.context().say(&text);
         }
     }
