@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use crate::deadline::{Instant, now};
@@ -40,8 +40,11 @@ impl ClientContext for Ear {
         }
     }
 
-    fn error(&self, _error: KafkaError, words: &str) {
-        self.say(words);
+    fn error(&self, error: KafkaError, words: &str) {
+        // That all is read is no fault.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.say(words);
+        }
     }
 }
 
