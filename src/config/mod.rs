@@ -18,6 +18,8 @@ mod events;
 mod bundle;
 
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
