@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_spanned::Spanned;
-
 use super::check::beside;
 use super::events::{brokers, pairs, without_kafka};
 use super::file::ControlFile;
-use crate::written::Faults;
+use crate::written::{Faults, Spanned};
 
 /// The longest that a start may wait for orders.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
