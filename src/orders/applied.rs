@@ -135,7 +135,11 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut applied = Applied::open("/nowhere".into(), "t");
+        let folder = tempfile::tempdir().unwrap();
+        // A file stands where a folder is wanted.
+        let in_the_way = folder.path().join("file");
+        fs::write(&in_the_way, "").unwrap();
+        let mut applied = Applied::open(in_the_way.join("control.json"), "t");
         (0..REMEMBERED as i64 + 10).for_each(|n| applied.done(0, n, Some(&n.to_string())));
         assert_eq!((applied.known.len(), applied.order.len()), (REMEMBERED, REMEMBERED));
         assert!(applied.note().is_err());
