@@ -182,7 +182,6 @@ pub(super) struct ControlFile {
     pub create_topic: Field<bool>,
 }
 
-/// `[simulator]`
 /// `[simulator]`: for the demo: vendors of our own, steered on the admin listener.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
