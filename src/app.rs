@@ -26,6 +26,8 @@ use crate::front::http::{self, Settings};
 use crate::front::listen::{Drain, Limits, Listener, UnixDoor};
 use crate::front::memcached;
 use crate::lookup::{Cluster, Lookups};
+use crate::orders::Orders;
+use crate::orders::control::Control;
 use crate::policy::{Fault, Policy};
 use crate::telemetry::recorder;
 use crate::warm::Warming;
@@ -101,6 +103,8 @@ pub struct App {
     door: Arc<Admin>,
     drain: Drain,
     closing: watch::Sender<bool>,
+    /// `None` without `[control]`: then orders come through the admin listener alone.
+    control: Option<Control>,
     /// `None` without `[events]`: then they are logged and go nowhere.
     running: Option<Arc<Running>>,
     fronts: JoinSet<()>,
@@ -125,6 +129,11 @@ impl App {
         let running =
             running.map(|settings| Running::start(&events, settings, &config.node, config.drain)).transpose()?;
         let running = running.map(Arc::new);
+        let warming = Warming::new(Arc::clone(&lookups));
+        let orders = Arc::new(Orders::new(Arc::clone(&lookups), Arc::clone(&warming)));
+        let control = config.control.as_ref();
+        let control =
+            control.map(|settings| Control::start(settings, &config.node.name, Arc::clone(&orders))).transpose()?;
         // A small table answers the first caller; a large one, or one whose database is gone, holds nobody up.
         let tables = Deadline::after(TABLES_AT_START);
         for lookup in lookups.all().iter() {
@@ -133,9 +142,17 @@ impl App {
         if let Some(cluster) = &cluster {
             cluster.join(&lookups).await;
         }
+        // What was flushed while this node was away must not be its first answer.
+        if let (Some(control), Some(settings)) = (&control, &config.control)
+            && !control.caught_up(Deadline::after(settings.wait)).await
+        {
+            let waited = settings.wait;
+            tracing::warn!(?waited, "serving without what was ordered meanwhile: the control topic cannot be read yet");
+        }
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
-            warming: Warming::new(Arc::clone(&lookups)),
+            warming,
+            orders,
             events: Arc::clone(&events),
             running: running.clone(),
             rights: ArcSwap::from_pointee(config.admin.clone()),
@@ -158,6 +175,7 @@ impl App {
             door,
             drain: Drain::default(),
             closing,
+            control,
             running,
             fronts: JoinSet::new(),
             doors: JoinSet::new(),
@@ -303,6 +321,7 @@ impl App {
         self.door.ready.store(false, Ordering::Release);
         self.events.raise(Event::of_node(EventType::NodeStopping, "told to stop"));
         self.door.warming.stop();
+        drop(self.control.take());
         self.drain.begin();
         // Each front cuts off by itself what is still there after the drain time.
         while self.fronts.join_next().await.is_some() {}

@@ -23,6 +23,7 @@ pub mod answer;
 pub(crate) mod written;
 
 pub mod front;
+pub mod orders;
 pub mod policy;
 pub mod lookup;
 pub mod cache;

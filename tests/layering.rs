@@ -15,7 +15,7 @@ const ORDER: &[&[&str]] = &[
     &["telemetry", "health", "events", "cache"],
     &["upstream"],
     &["lookup"],
-    &["front", "warm", "admin", "replay"],
+    &["front", "warm", "orders", "admin", "replay"],
     &["app"],
     &["demo", "cli"],
     &["main"],
@@ -31,7 +31,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hickory_proto", &["upstream", "front/dns", "demo"]),
     ("sqlx", &["upstream/sql", "demo"]),
     ("axum", &["admin"]),
-    ("rdkafka", &["events/sink", "cli/events"]),
+    ("rdkafka", &["config/events", "events/sink", "orders/control"]),
 ];
 
 struct Source {

@@ -33,6 +33,7 @@ use crate::config::AdminRights;
 use crate::deadline::{Instant, now};
 use crate::events::{Events, Running};
 use crate::lookup::Lookups;
+use crate::orders::Orders;
 use crate::telemetry::{recorder, table_age};
 use crate::warm::Warming;
 
@@ -48,6 +49,8 @@ pub struct Admin {
     pub lookups: Arc<Lookups>,
     /// Where warm jobs are begun.
     pub warming: Arc<Warming>,
+    /// Who carries out what is ordered.
+    pub orders: Arc<Orders>,
     /// The latest events.
     pub events: Arc<Events>,
     /// Spool and sinks; `None` where events are only logged.

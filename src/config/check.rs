@@ -44,6 +44,7 @@ pub(super) fn config(typed: ConfigFile, file: Option<PathBuf>, folder: &Path, fa
         policies: beside(folder, &faults.or(policies.dir, "../policies".to_owned())),
         shared: typed.shared.map(|shared| self::shared(shared, faults)),
         events: typed.events.map(|events| events::check(events, folder, faults)),
+        control: typed.control.map(|control| super::control::check(control, folder, faults)),
         simulator: faults.or(simulator.enabled, false),
         admin: admin(typed.admin.unwrap_or_default(), faults),
         log: log(typed.log.unwrap_or_default(), faults),

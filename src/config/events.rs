@@ -199,20 +199,39 @@ fn sink(file: Spanned<SinkFile>, folder: &Path, faults: &mut Faults, names: &mut
             let properties = pairs(file.properties, "property", faults);
             let headers = pairs(file.headers, "header", faults);
             let create_topic = faults.or(file.create_topic, true);
-            if !cfg!(feature = "kafka") {
-                faults.missing(
-                    &table,
-                    "type",
-                    "this dipcache was built without Kafka",
-                    "build it with `cargo build --release` (the feature `kafka` is on then), or use a sink of type \"file\"",
-                );
-            }
+            without_kafka(&table, ", or use a sink of type \"file\"", faults);
             Some(Sink::Kafka { name: name?, brokers, topic, properties, headers, create_topic })
         }
     }
 }
 
-fn brokers(lines: crate::written::Lines<String>, table: &Span, faults: &mut Faults) -> Vec<String> {
+/// Says so where a table needs Kafka and this program has none.
+pub(super) fn without_kafka(table: &Span, else_: &str, faults: &mut Faults) {
+    if !cfg!(feature = "kafka") {
+        let mend = format!("build it with `cargo build --release` (the feature `kafka` is on then){else_}");
+        faults.at(table, "this dipcache was built without Kafka", mend);
+    }
+}
+
+/// Why librdkafka does not take a property; the value is not repeated, since it may be a password.
+#[cfg(feature = "kafka")]
+fn refused(name: &str, value: &str) -> Option<String> {
+    use rdkafka::error::KafkaError::ClientConfig;
+    use rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN;
+    match rdkafka::ClientConfig::new().set(name, value).create_native_config() {
+        Err(ClientConfig(RD_KAFKA_CONF_UNKNOWN, ..)) => Some(format!("librdkafka knows no property `{name}`")),
+        Err(_) => Some(format!("librdkafka does not take this value for `{name}`")),
+        Ok(_) => None,
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn refused(_name: &str, _value: &str) -> Option<String> {
+    None
+}
+
+/// `brokers`, which must be there.
+pub(super) fn brokers(lines: crate::written::Lines<String>, table: &Span, faults: &mut Faults) -> Vec<String> {
     const MEND: &str = "write `brokers = \"127.0.0.1:9092\"`, or a list of such";
     if lines.is_none() {
         faults.missing(table, "brokers", "`brokers` is missing", MEND);
@@ -231,7 +250,7 @@ fn brokers(lines: crate::written::Lines<String>, table: &Span, faults: &mut Faul
 }
 
 /// librdkafka takes text for every property; numbers and booleans may be written without quotes.
-fn pairs(
+pub(super) fn pairs(
     table: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
     what: &str,
     faults: &mut Faults,
@@ -239,9 +258,17 @@ fn pairs(
     let mut properties = Vec::new();
     for (name, value) in table.map(Spanned::into_inner).unwrap_or_default() {
         let span = value.span();
+        let mut add = |value: String| {
+            if what == "property"
+                && let Some(why) = refused(name.get_ref(), &value)
+            {
+                faults.at(&name.span(), why, "the names and values are in librdkafka's CONFIGURATION.md");
+            }
+            properties.push((name.get_ref().clone(), value));
+        };
         match value.into_inner() {
-            Node::Text(text) => properties.push((name.into_inner(), text)),
-            Node::Fixed(value) => properties.push((name.into_inner(), value.to_string())),
+            Node::Text(text) => add(text),
+            Node::Fixed(value) => add(value.to_string()),
             Node::List(_) | Node::Table(_) => {
                 let mend = format!("write it as text; a name with dots needs quotes: \"{}.…\" = …", name.get_ref());
                 faults.at(&span, format!("a {what} is text, a number, true or false"), mend);

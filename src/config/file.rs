@@ -26,6 +26,8 @@ pub(super) struct ConfigFile {
     pub shared: Option<Spanned<SharedFile>>,
     /// Where events about upstreams, health and the cache go. Left out: they are logged and go nowhere.
     pub events: Option<EventsFile>,
+    /// Where orders of other systems come from. Left out: orders come through the admin listener alone.
+    pub control: Option<Spanned<ControlFile>>,
     /// For the demo: vendors of our own.
     pub simulator: Option<SimulatorFile>,
     /// Who may flush, warm and override health.
@@ -156,6 +158,28 @@ pub(super) struct SinkFile {
     pub rotate_age: Field<Duration>,
     /// file: so many old files are kept.
     pub keep: Field<u32>,
+}
+
+/// `[control]`: orders from other systems, through a Kafka topic that every node reads.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ControlFile {
+    /// `host:port` of some of the brokers.
+    #[cfg_attr(test, schemars(required))]
+    pub brokers: Lines<String>,
+    /// The topic; compacted, its key names what an order is about. Default: dipcache.control.
+    pub topic: Field<String>,
+    /// The topic for what cannot be carried out. Default: dipcache.control.dead.
+    pub dead_letters: Field<String>,
+    /// Handed to librdkafka as they are; one that it does not know is an error.
+    pub properties: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    /// How long a start waits for what was ordered meanwhile; at most 60s. Default: 5s.
+    pub wait: Field<Duration>,
+    /// The file in which it is noted how far this node has read. Default: control.json.
+    pub state: Field<String>,
+    /// Whether topics that are missing are created. Default: true.
+    pub create_topic: Field<bool>,
 }
 
 /// `[simulator]`: for the demo: vendors of our own, steered on the admin listener.

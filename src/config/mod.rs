@@ -12,6 +12,7 @@ mod load;
 mod environment;
 mod file;
 mod check;
+mod control;
 mod listen;
 mod events;
 mod bundle;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use crate::policy::{Secret, Vars};
 
 pub use bundle::{Bundle, MOST_PARTS, Part};
+pub use control::Control;
 pub use events::{Events, EventsForm, EventsMode, Sink, SinkType, WhenFull};
 pub use load::{EMBEDDED, check_all, load, load_text, load_with, with_bundles};
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub shared: Option<Shared>,
     /// Where events go; `None` keeps them to the log.
     pub events: Option<Events>,
+    /// Where orders of other systems come from; `None`: nowhere.
+    pub control: Option<Control>,
     /// True when the vendors are our own, and steered at run time: the demo.
     pub simulator: bool,
     /// Who may change something through the admin listener.
@@ -70,6 +74,7 @@ impl Config {
             ("[listen]", self.listen != other.listen),
             ("[node]", self.node != other.node),
             ("[shared]", self.shared != other.shared),
+            ("[control]", self.control != other.control),
             ("[events]", self.events != other.events),
             ("[simulator]", self.simulator != other.simulator),
             ("[log]", self.log != other.log),

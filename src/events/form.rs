@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::{EventsForm, Node};
 use crate::events::Event;
+use crate::telemetry::log::masked;
 
 /// Gives events their form.
 #[derive(Debug)]
@@ -99,7 +100,8 @@ impl Scribe {
             ("zone", text(&self.node.zone)),
             ("from", text(event.from)),
             ("to", text(event.to)),
-            ("reason", text(&event.reason)),
+            // A vendor's own words may quote a number.
+            ("reason", text(&masked(&event.reason))),
             ("failure_ratio", ratio(event.failure_ratio)),
             ("slow_ratio", ratio(event.slow_ratio)),
             ("p50_ms", event.p50.map(millis)),

@@ -238,6 +238,19 @@ impl Lookup {
     pub fn lay_hand(&self, hand: Override) {
         let _turn = self.turning.lock();
         self.mind.lay(hand);
+        self.show_hand(hand);
+    }
+
+    /// As [`Lookup::lay_hand`], by an order that every node hears by itself, given at this time (milliseconds since 1970).
+    /// A later one counts more.
+    pub fn lay_hand_as_told(&self, hand: Override, at: u64) {
+        let _turn = self.turning.lock();
+        if self.mind.lay_as_told(hand, at) {
+            self.show_hand(hand);
+        }
+    }
+
+    fn show_hand(&self, hand: Override) {
         let turned = self.verdict.lay(hand);
         match &self.cluster {
             // The node whose `cas` turns the cluster's verdict tells of it.

@@ -201,6 +201,23 @@ impl Lookup {
         was_here
     }
 
+    /// As [`Lookup::flush`], by an order that every node hears by itself, given at this time (milliseconds since 1970).
+    pub fn flush_as_told(&self, at: u64) {
+        self.start_over(|| self.mind.flush_as_told(at));
+        self.nudge();
+    }
+
+    /// As [`Lookup::forget`], by an order that every node hears by itself, given at this time (milliseconds since 1970).
+    pub fn forget_as_told(&self, question: &Question, at: u64) -> bool {
+        let is_news = self.mind.flush_key_as_told(&question.id, at);
+        let was_here = self.forget_here(&question.id);
+        if is_news {
+            self.unshare(&question.id);
+            self.nudge();
+        }
+        was_here
+    }
+
     /// Forgets every entry here. What is under way while the new era begins belongs to neither: disowned on both sides of
     /// the step, it is not kept.
     pub(super) fn start_over(&self, begin: impl FnOnce()) {

@@ -162,6 +162,12 @@ impl Orders {
         self.notes.retain(|_, note| now_ms < note.until);
     }
 
+    /// True when an order of this time has nothing to add to what was ordered at `latest`. Who gave it has a clock of
+    /// his own: one that is a little slow must not make an order an old one.
+    pub fn is_told(latest: u64, at: u64) -> bool {
+        latest == at || latest > at.saturating_add(SKEW)
+    }
+
     /// Orders that a key be forgotten.
     pub fn flush_key(&mut self, id: &str, now_ms: u64) {
         self.flushed.insert(id.to_owned(), now_ms.max(self.era + 1));

@@ -97,6 +97,40 @@ impl Mind {
         hand.as_str().clone_into(&mut inner.orders.hand);
     }
 
+    /// As [`Mind::lay`], at a time that every node was told; false when a later hand counts, or this one was laid.
+    pub fn lay_as_told(&self, hand: Override, at: u64) -> bool {
+        let mut inner = self.inner.lock();
+        let is_news = at > inner.orders.hand_at;
+        if is_news {
+            inner.orders.hand_at = at;
+            hand.as_str().clone_into(&mut inner.orders.hand);
+        }
+        is_news
+    }
+
+    /// As [`Mind::flush`], at a time that every node was told. Where another one has begun that era already, no further
+    /// one begins.
+    pub fn flush_as_told(&self, at: u64) {
+        let mut inner = self.inner.lock();
+        if !Orders::is_told(inner.orders.era, at) {
+            inner.orders.flush(at);
+        }
+        drop(inner);
+        self.enter_era();
+    }
+
+    /// As [`Mind::flush_key`], at a time that every node was told; false where that flush is known.
+    pub fn flush_key_as_told(&self, id: &str, at: u64) -> bool {
+        let mut inner = self.inner.lock();
+        let orders = &inner.orders;
+        let latest = orders.flushed.get(id).copied().unwrap_or_default().max(orders.era);
+        let is_news = !Orders::is_told(latest, at);
+        if is_news {
+            inner.orders.flush_key(id, at);
+        }
+        is_news
+    }
+
     /// Remembers that everything is flushed: a new era begins.
     pub fn flush(&self) {
         self.inner.lock().orders.flush(calendar());

@@ -16,6 +16,14 @@ use crate::config::{Log, LogFormat};
 
 pub use queue::Writing;
 
+/// A text with every telephone number in it masked, as log lines have it.
+pub fn masked(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    mask::numbers(&mut bytes);
+    // Only digits have become stars.
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
 /// Starts logging as the config says. Logging goes on until the process ends; dropping what is given back waits
 /// a moment for the lines that are not yet written. A second call does nothing.
 pub fn start(log: &Log) -> Writing {

@@ -78,7 +78,8 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             // That all are down says nothing; what the last one said does.
             let mut state = self.state.lock();
-            state.trouble = Some(state.lament.take().unwrap_or_else(|| words.to_owned()));
+            let known = state.lament.take().or_else(|| state.trouble.take());
+            state.trouble = Some(known.unwrap_or_else(|| words.to_owned()));
             return;
         }
         self.state.lock().lament = Some(words.to_owned());

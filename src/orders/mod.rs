@@ -1,0 +1,212 @@
+//! What the proxy can be told to do, whoever says it and whichever way the word comes.
+//!
+//! ```text
+//!  admin API ───────────────────────┐
+//!  control topic ──> written ───────┴─> Order ──> Orders::carry_out ──> lookups, tables, warm jobs
+//! ```
+//!
+//! A new order is a variant of [`Order`], a line in [`written`], an arm in [`Orders::carry_out`]. An order
+//! that every node hears by itself ([`Reach::Here`]) has a time of its own: nodes that share memory carry it out
+//! under that time, so that a hundred of them do it once, and one that was away undoes nothing newer.
+
+pub mod applied;
+pub mod control;
+pub mod written;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::health::Override;
+use crate::lookup::{Lookup, Lookups};
+use crate::warm::{Job, Key, NotBegun, Pacing, Warming};
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// Forget a lookup's entries.
+    Flush {
+        /// The lookup.
+        lookup: String,
+        /// Only this key, with further inputs as `key;ani=12025550123`; `None`: all of them.
+        key: Option<String>,
+    },
+    /// Lay a hand on a lookup's flag.
+    Health {
+        /// The lookup.
+        lookup: String,
+        /// The hand.
+        hand: Override,
+    },
+    /// Load tables anew, soon.
+    Table {
+        /// The lookup.
+        lookup: String,
+        /// Only this upstream's; `None`: all of the lookup's.
+        upstream: Option<String>,
+        /// True: whatever a load brings is believed.
+        force: bool,
+    },
+    /// Ask for keys before anybody calls.
+    Warm {
+        /// The lookup.
+        lookup: String,
+        /// The keys, each as a line of a warm file.
+        keys: Vec<String>,
+        /// Dips a second at most.
+        per_second: Option<f64>,
+    },
+}
+
+/// Who hears of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This node alone, which tells the others where they share memory.
+    Everybody,
+    /// Every node by itself, each with this time: milliseconds since 1970.
+    Here {
+        /// When the order was given.
+        at: u64,
+    },
+}
+
+/// Why an order cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotObey {
+    /// There is no such lookup or table here; another node may have it.
+    #[error("{0}")]
+    Unknown(String),
+    /// What is ordered makes no sense for the lookup.
+    #[error("{0}")]
+    Wrong(String),
+    /// Not now.
+    #[error("{0}")]
+    NotNow(String),
+}
+
+impl Order {
+    /// The word for it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Flush { .. } => "flush",
+            Self::Health { .. } => "health",
+            Self::Table { .. } => "table",
+            Self::Warm { .. } => "warm",
+        }
+    }
+
+    /// The lookup it is about.
+    pub fn lookup(&self) -> &str {
+        match self {
+            Self::Flush { lookup, .. }
+            | Self::Health { lookup, .. }
+            | Self::Table { lookup, .. }
+            | Self::Warm { lookup, .. } => lookup,
+        }
+    }
+
+    /// True for an order that makes a state which a node keeps in memory alone: after a restart it must be
+    /// carried out again.
+    pub const fn makes_state(&self) -> bool {
+        matches!(self, Self::Health { .. })
+    }
+}
+
+/// Carries orders out.
+#[derive(Debug)]
+pub struct Orders {
+    lookups: Arc<Lookups>,
+    warming: Arc<Warming>,
+}
+
+impl Orders {
+    /// Orders to these.
+    pub fn new(lookups: Arc<Lookups>, warming: Arc<Warming>) -> Self {
+        Self { lookups, warming }
+    }
+
+    /// Does what is ordered, and says in words what it did. A warm job goes on behind it. Must be called within a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// [`CannotObey`] says why not.
+    pub async fn carry_out(&self, order: Order, reach: Reach) -> Result<String, CannotObey> {
+        match order {
+            Order::Flush { lookup, key: None } => {
+                let found = self.find(&lookup)?;
+                // Millions of entries take a while, on a thread that no call needs.
+                let flushed = tokio::task::spawn_blocking(move || match reach {
+                    Reach::Everybody => found.flush(),
+                    Reach::Here { at } => found.flush_as_told(at),
+                });
+                flushed.await.map_err(|error| CannotObey::NotNow(format!("the flush failed: {error}")))?;
+                Ok(format!("every entry of {lookup} is gone"))
+            }
+            Order::Flush { lookup, key: Some(key) } => self.flush_key(&lookup, key, reach),
+            Order::Health { lookup, hand } => {
+                let found = self.find(&lookup)?;
+                match reach {
+                    Reach::Everybody => found.lay_hand(hand),
+                    Reach::Here { at } => found.lay_hand_as_told(hand, at),
+                }
+                Ok(format!("{lookup} is {} ({})", u8::from(found.is_up()), hand.as_str()))
+            }
+            Order::Table { lookup, upstream, force } => {
+                let found = self.find(&lookup)?;
+                if found.want_tables(upstream.as_deref(), force) {
+                    let of = upstream.map_or_else(|| lookup.clone(), |upstream| format!("{lookup}/{upstream}"));
+                    return Ok(format!("{of} is loaded; /v1/status tells how it ended"));
+                }
+                Err(CannotObey::Unknown(no_table(&found, upstream.as_deref())))
+            }
+            Order::Warm { lookup, keys, per_second } => self.warm(&lookup, keys, per_second),
+        }
+    }
+
+    fn flush_key(&self, lookup: &str, key: String, reach: Reach) -> Result<String, CannotObey> {
+        let found = self.find(lookup)?;
+        let key = Key { line: 1, text: Some(key) };
+        let question = key.question(&found.policy).map_err(CannotObey::Wrong)?;
+        let was_here = match reach {
+            Reach::Everybody => found.forget(&question),
+            Reach::Here { at } => found.forget_as_told(&question, at),
+        };
+        Ok(if was_here { "the entry is gone" } else { "there was no such entry" }.to_owned())
+    }
+
+    fn warm(&self, lookup: &str, keys: Vec<String>, per_second: Option<f64>) -> Result<String, CannotObey> {
+        let count = keys.len();
+        let keys: VecDeque<Key> = (1..).zip(keys).map(|(line, text)| Key { line, text: Some(text) }).collect();
+        let job = self.warming.begin(lookup, keys, Pacing { per_second }).map_err(|why| match why {
+            NotBegun::Unknown { .. } => CannotObey::Unknown(why.to_string()),
+            NotBegun::NothingKept(_) => CannotObey::Wrong(why.to_string()),
+            NotBegun::TooMany | NotBegun::Stopping => CannotObey::NotNow(why.to_string()),
+        })?;
+        tokio::spawn(see_through(job));
+        Ok(format!("{count} keys of {lookup} are warmed; /v1/status tells how far"))
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<Lookup>, CannotObey> {
+        self.lookups.find(name).ok_or_else(|| {
+            let known: Vec<_> = self.lookups.all().iter().map(|lookup| lookup.policy.name.to_string()).collect();
+            CannotObey::Unknown(format!("no lookup `{name}`; there are {}", known.join(", ")))
+        })
+    }
+}
+
+fn no_table(lookup: &Lookup, wanted: Option<&str>) -> String {
+    let name = &lookup.policy.name;
+    let known: Vec<_> = lookup.tables().map(|(member, _)| member.name.to_string()).collect();
+    let known = if known.is_empty() { "it has none".to_owned() } else { format!("there are {}", known.join(", ")) };
+    wanted.map_or_else(|| format!("{name} has no table"), |wanted| format!("{name} has no table `{wanted}`; {known}"))
+}
+
+/// A job ends when nobody holds it: held until it is done.
+async fn see_through(mut job: Job) {
+    loop {
+        let told = job.told_after(std::time::Duration::from_secs(60)).await;
+        if told.state.is_over() {
+            tracing::info!(lookup = &*told.lookup, state = ?told.state, "a warm job that was ordered has ended");
+            return;
+        }
+    }
+}
