@@ -9,6 +9,7 @@ mod page;
 mod pulse;
 mod status;
 mod rights;
+mod targets;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -97,6 +98,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/cache/{lookup}", delete(changes::flush))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
+        .route("/v1/target/{target}", put(targets::avoid).delete(targets::trust))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
@@ -107,6 +109,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/health", get(status::flags))
         .route("/v1/health/{lookup}", get(status::flag))
+        .route("/v1/target", get(targets::list))
         .route("/v1/sim", get(simulated))
         .merge(changing)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -24,6 +24,7 @@ mod probe;
 mod race;
 mod registry;
 mod tables;
+mod targets;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -37,7 +38,7 @@ use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::Events;
-use crate::health::{Allowance, Spend, Verdict};
+use crate::health::{Allowance, FailedTargets, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
@@ -59,6 +60,10 @@ pub struct Lookup {
     pub verdict: Verdict,
     /// True when all upstreams are tables, which answer at once: no cache, no flight.
     tables_only: bool,
+    /// True when its records have targets, whose order is each call's own.
+    steers: bool,
+    /// Destinations that somebody found dead.
+    failed: Arc<FailedTargets>,
     flights: Arc<Flights>,
     /// The extra requests that hedging may make.
     allowance: Mutex<Allowance>,
@@ -79,7 +84,7 @@ impl Lookup {
     #[inline]
     pub fn hit(self: &Arc<Self>, question: &Question) -> Option<Answer> {
         if self.tables_only {
-            return tables::answer(self, question);
+            return tables::answer(self, question).map(|answer| self.told(answer));
         }
         let tick = tick();
         let entry = self.local.get(&question.id, tick)?;
@@ -89,16 +94,16 @@ impl Lookup {
         if entry.is_past(self.policy.cache.refresh_ahead, tick) {
             self.renew(question);
         }
-        Some(entry.answer(Source::Local, tick))
+        Some(self.told(entry.answer(Source::Local, tick)))
     }
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if self.policy.chain.then.is_empty() {
-            return self.fetch(question, deadline).await;
+            return self.told(self.fetch(question, deadline).await);
         }
         let answer = self.fetch(question.clone(), deadline).await;
-        self.followed(&question, answer, deadline).await
+        self.told(self.followed(&question, answer, deadline).await)
     }
 
     async fn fetch(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
@@ -154,6 +159,12 @@ impl Lookup {
     /// The 1/0 that a routing script checks before it asks.
     pub fn is_up(&self) -> bool {
         self.verdict.is_up()
+    }
+
+    /// The same for one upstream: whether it may be asked. `None` where there is none of this name.
+    pub fn upstream_is_up(&self, name: &str) -> Option<bool> {
+        let member = self.members.iter().find(|member| &*member.name == name)?;
+        Some(member.is_usable(now()))
     }
 
     /// Counts one answered caller.

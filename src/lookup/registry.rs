@@ -11,10 +11,10 @@ use crate::cache::LocalCache;
 use crate::config::Bundle;
 use crate::deadline::{now, wall_clock};
 use crate::events::Events;
-use crate::health::{Allowance, Override, Spend, Verdict};
+use crate::health::{Allowance, FailedTargets, Override, Spend, Verdict};
 use crate::lookup::flight::{Flights, Room};
-use crate::lookup::{Lookup, Member, tables};
-use crate::policy::{CacheRules, Policy};
+use crate::lookup::{Lookup, Member, tables, targets};
+use crate::policy::{CacheRules, Kind, Policy};
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
 
@@ -24,6 +24,7 @@ pub struct Lookups {
     current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
     bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
+    failed: Arc<FailedTargets>,
 }
 
 /// An upstream that could not be built.
@@ -61,6 +62,11 @@ impl Lookups {
         self.bundles.store(Arc::new(bundles));
     }
 
+    /// The destinations that somebody found dead, which all lookups avoid.
+    pub fn failed_targets(&self) -> &FailedTargets {
+        &self.failed
+    }
+
     /// So many dips may be under way at once over all lookups; one more is shed.
     pub fn limit(&self, max_dips: usize) {
         self.room.set(max_dips);
@@ -90,7 +96,7 @@ impl Lookups {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
                 _ => {
                     let (room, peers) = (Arc::clone(&self.room), Arc::downgrade(&self.current));
-                    Arc::new(Lookup::build(policy, old, Arc::clone(events), room, peers)?)
+                    Arc::new(Lookup::build(policy, old, Arc::clone(events), room, peers, Arc::clone(&self.failed))?)
                 }
             });
         }
@@ -130,6 +136,7 @@ impl Lookup {
         events: Arc<Events>,
         room: Arc<Room>,
         peers: Weak<ArcSwap<Vec<Arc<Self>>>>,
+        failed: Arc<FailedTargets>,
     ) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
             let before = old.and_then(|old| old.members.iter().find(|member| member.name == upstream.name));
@@ -162,6 +169,7 @@ impl Lookup {
         members.iter().for_each(|member| member.upstream.prepare());
         let allowance = Mutex::new(Allowance::new(policy.chain.hedge.max));
         let tables_only = members.iter().all(|member| member.upstream.table().is_some());
+        let steers = policy.kind == Kind::Dns && policy.field_order.iter().any(|field| field == targets::TARGETS);
         // Nothing has broken yet: the flag is set without an event. A table's first load turns it.
         verdict.note(members.iter().any(|member| member.is_usable(now())));
         Ok(Self {
@@ -170,6 +178,8 @@ impl Lookup {
             members,
             verdict,
             tables_only,
+            steers,
+            failed,
             flights: Flights::new(room),
             meters,
             events,

@@ -10,7 +10,7 @@ use super::words::{
     AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RecordWord, RedirectsWord,
     RuleOutcome, Separator, ServiceName, TlsWord, TransportWord,
 };
-use crate::policy::{HttpMethod, TableMatch};
+use crate::policy::{HttpMethod, TableMatch, Transport};
 use crate::written::{Bytes, Field, Lines, Node, Ratio, Written};
 
 /// Names and values, in the order in which they are written.
@@ -116,6 +116,10 @@ pub(crate) struct UpstreamFile {
     pub services: Lines<ServiceName>,
     /// 5.
     pub hops: Field<u32>,
+    /// udp, tcp and tls: how SIP may travel, the best first.
+    pub transports: Lines<Transport>,
+    /// true; false asks for no IPv6 addresses.
+    pub ipv6: Field<bool>,
 
     // SQL
     /// A reference; a URL without a password may stand here as it is.
