@@ -25,7 +25,7 @@ use crate::front::form::Form;
 use crate::front::http::{self, Settings};
 use crate::front::listen::{Drain, Limits, Listener, UnixDoor};
 use crate::front::memcached;
-use crate::lookup::Lookups;
+use crate::lookup::{Cluster, Lookups};
 use crate::policy::{Fault, Policy};
 use crate::telemetry::recorder;
 
@@ -107,7 +107,9 @@ impl App {
     pub async fn start(load: Load, simulator: Option<Arc<dyn Simulated>>) -> anyhow::Result<Self> {
         recorder::install();
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
-        let (lookups, events) = (Arc::new(Lookups::default()), Arc::new(Events::default()));
+        let events = Arc::new(Events::default());
+        let cluster = config.shared.as_ref().map(|shared| Cluster::start(shared.clone(), &config.node.name, &events));
+        let lookups = Arc::new(cluster.clone().map_or_else(Lookups::default, Lookups::sharing));
         lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
         lookups.set_bundles(config.bundles.clone());
@@ -115,6 +117,9 @@ impl App {
         let tables = Deadline::after(TABLES_AT_START);
         for lookup in lookups.all().iter() {
             lookup.tables_settled(tables).await;
+        }
+        if let Some(cluster) = &cluster {
+            cluster.join(&lookups).await;
         }
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
@@ -147,6 +152,10 @@ impl App {
         app.listen_dns().await?;
         app.listen_admin().await?;
         app.fronts.spawn(sweep(Arc::clone(&app.lookups), app.drain.clone()));
+        if let Some(cluster) = cluster {
+            let (lookups, drain) = (Arc::clone(&app.lookups), app.drain.clone());
+            app.fronts.spawn(async move { cluster.run(lookups, drain.wait()).await });
+        }
         app.door.ready.store(true, Ordering::Release);
         app.events.raise(Event::of_node(EventType::NodeStarted, format!("version {}", env!("CARGO_PKG_VERSION"))));
         Ok(app)

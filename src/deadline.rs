@@ -19,6 +19,12 @@ pub fn wall_clock() -> std::time::SystemTime {
     std::time::SystemTime::now()
 }
 
+/// Milliseconds since 1970, which is the only time that two nodes share. A clock before 1970 reads as 1970.
+pub fn calendar() -> u64 {
+    let since = wall_clock().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The moment after which nobody waits any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
@@ -60,7 +66,11 @@ impl Deadline {
     }
 }
 
-/// Milliseconds since this process first looked at its clock: what a cache entry is stamped with,
+/// What the clock shows when the process begins: more than the 49 days that an entry can live, so that what was born
+/// in another process before this one began has a tick as well.
+const FIRST_TICK: u64 = 1 << 33;
+
+/// Milliseconds on this process's clock: what a cache entry is stamped with,
 /// in a third of the bytes of an [`Instant`]. It never goes back and no change of the wall clock moves it.
 #[inline]
 pub fn tick() -> u64 {
@@ -72,5 +82,5 @@ pub fn tick() -> u64 {
 pub fn tick_at(moment: Instant) -> u64 {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     // A u64 of milliseconds lasts for half a billion years.
-    moment.saturating_duration_since(*START.get_or_init(now)).as_millis() as u64
+    FIRST_TICK + moment.saturating_duration_since(*START.get_or_init(now)).as_millis() as u64
 }

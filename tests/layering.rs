@@ -25,6 +25,7 @@ const ORDER: &[&[&str]] = &[
 /// that will use the URL; `cli` is a client of the running proxy.
 const CONFINED: &[(&str, &[&str])] = &[
     ("moka", &["cache"]),
+    ("memcache_async", &["cache/shared"]),
     ("reqwest", &["upstream", "policy/check", "cli"]),
     ("hickory_resolver", &["upstream"]),
     ("hickory_proto", &["upstream", "front/dns", "demo"]),

@@ -8,6 +8,7 @@ mod changes;
 mod page;
 mod pulse;
 mod status;
+mod health;
 mod rights;
 mod targets;
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::admin::Admin;
+use crate::admin::{Admin, health};
 use crate::deadline::now;
 use crate::events::Event;
 use crate::lookup::{Lookup, Member};
@@ -27,9 +27,15 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
     }))
 }
 
-/// `GET /v1/health`.
-pub(super) async fn flags(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let flag = |lookup: &Arc<Lookup>| (lookup.policy.name.to_string(), Value::from(u8::from(lookup.is_up())));
+/// `GET /v1/health`; with `?verbose` the reasons, the ratios and every node's view.
+pub(super) async fn flags(State(admin): State<Arc<Admin>>, RawQuery(query): RawQuery) -> Json<Value> {
+    let verbose = query.is_some_and(|query| {
+        query.split('&').any(|part| matches!(part, "verbose" | "verbose=" | "verbose=1" | "verbose=true"))
+    });
+    let flag = |lookup: &Arc<Lookup>| {
+        let view = if verbose { health::of_lookup(lookup) } else { Value::from(u8::from(lookup.is_up())) };
+        (lookup.policy.name.to_string(), view)
+    };
     Json(Value::Object(admin.lookups.all().iter().map(flag).collect()))
 }
 
@@ -60,7 +66,7 @@ fn of_lookup(admin: &Admin, lookup: &Lookup) -> Value {
     })
 }
 
-fn of_member(member: &Member) -> Value {
+pub(super) fn of_member(member: &Member) -> Value {
     let now = now();
     let (state, since, counts) = member.health.breaker(now);
     let hold = member.health.hold(now);

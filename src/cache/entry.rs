@@ -14,11 +14,11 @@ pub struct Entry {
     /// The kept fields, if the outcome has any.
     pub record: Option<Record>,
     /// When the upstream gave it, in ticks.
-    born: u64,
+    pub(in crate::cache) born: u64,
     /// How long it is fresh, in milliseconds from `born`.
-    fresh_ms: u32,
+    pub(in crate::cache) fresh_ms: u32,
     /// How long it may be served at all, in milliseconds from `born`; at least `fresh_ms`.
-    dead_ms: u32,
+    pub(in crate::cache) dead_ms: u32,
     /// How the dip ended.
     pub outcome: Outcome,
 }
@@ -78,6 +78,21 @@ impl Entry {
         u128::from(past) < grace.as_millis()
     }
 
+    /// How long ago it was given, in milliseconds.
+    pub fn age_ms(&self, tick: u64) -> u64 {
+        tick.saturating_sub(self.born)
+    }
+
+    /// How much longer it may be served, fresh or stale.
+    pub fn life_left(&self, tick: u64) -> Duration {
+        Duration::from_millis(u64::from(self.dead_ms).saturating_sub(tick.saturating_sub(self.born)))
+    }
+
+    /// True when it was given later than the other.
+    pub fn is_younger_than(&self, other: &Self) -> bool {
+        self.born > other.born
+    }
+
     /// True when more than this share of its life is over.
     #[inline]
     pub fn is_past(&self, share: f64, tick: u64) -> bool {
@@ -85,13 +100,18 @@ impl Entry {
     }
 
     /// What a caller is told.
-    #[inline]
     pub fn answer(&self, source: Source, tick: u64) -> Answer {
+        self.clone().into_answer(source, tick)
+    }
+
+    /// What a caller is told, of an entry that is his alone.
+    #[inline]
+    pub fn into_answer(self, source: Source, tick: u64) -> Answer {
         let age = tick.saturating_sub(self.born);
         Answer {
             outcome: self.outcome,
             source,
-            record: self.record.clone(),
+            record: self.record,
             age: Duration::from_millis(age),
             // Rounded down, so that a positive figure is never a promise too long. Both fit an i64: see `tick`.
             ttl: (i64::from(self.fresh_ms) - age as i64).div_euclid(1000),
@@ -130,6 +150,7 @@ mod tests {
             max_ttl: Duration::from_secs(20),
             max_entries: 10,
             max_bytes: 1000,
+            engine: crate::policy::Engine::default(),
         }
     }
 

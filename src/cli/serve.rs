@@ -28,7 +28,8 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         } else {
             App::start(load(path, served), None).await?
         };
-        for (what, addresses) in [("http", &app.http), ("admin", &app.admin)] {
+        let listeners = [("http", &app.http), ("memcached", &app.memcached), ("dns", &app.dns), ("admin", &app.admin)];
+        for (what, addresses) in listeners {
             for address in addresses {
                 tracing::info!(listener = what, %address, "listening");
             }

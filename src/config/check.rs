@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde_spanned::Spanned;
 
 use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFile};
-use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Shared, bundle, events, listen};
+use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Quorum, Ring, Shared, bundle, events, listen};
 use crate::policy::check::secret_mend;
 use crate::policy::{Secret, Vars};
 use crate::written::{Faults, Field, Plain, Word, Written};
@@ -16,6 +16,18 @@ use crate::written::{Faults, Field, Plain, Word, Written};
 impl Word for LogFormat {
     const WHAT: &'static str = "a log format";
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Word for Ring {
+    const WHAT: &'static str = "a ring";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ketama", Self::Ketama), ("ketama_weighted", Self::KetamaWeighted)];
+}
+
+impl Word for Quorum {
+    const WHAT: &'static str = "a quorum";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("any", Self::Any), ("majority", Self::Majority), ("all", Self::All)];
 }
 
 /// Checks all of it. `folder` is where the file is: relative paths start there.
@@ -115,7 +127,10 @@ fn shared(file: Spanned<SharedFile>, faults: &mut Faults) -> Shared {
         }
         timeout.into_inner()
     });
-    Shared { servers, prefix, timeout }
+    let ring = faults.or(file.ring, Ring::Ketama);
+    let quorum = faults.or(file.quorum, Quorum::Majority);
+    let single_flight = faults.or(file.single_flight, false);
+    Shared { servers, prefix, timeout, ring, quorum, single_flight }
 }
 
 fn admin(file: AdminFile, faults: &mut Faults) -> AdminRights {

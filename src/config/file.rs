@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 
 use super::bundle::BundleFile;
 use super::events::{EventsForm, EventsMode, SinkType};
-use super::{LogFormat, MemcachedFormat};
+use super::{LogFormat, MemcachedFormat, Quorum, Ring};
 use crate::written::{Bytes, Field, Lines, Node, Plain, Written};
 
 /// A whole file.
@@ -64,6 +64,9 @@ pub(super) struct SharedFile {
     pub servers: Lines<String>,
     pub prefix: Field<String>,
     pub timeout: Field<Duration>,
+    pub ring: Field<Ring>,
+    pub quorum: Field<Quorum>,
+    pub single_flight: Field<bool>,
 }
 
 /// `[events]`

@@ -67,6 +67,7 @@ impl Config {
         let parts = [
             ("[listen]", self.listen != other.listen),
             ("[node]", self.node != other.node),
+            ("[shared]", self.shared != other.shared),
             ("[simulator]", self.simulator != other.simulator),
             ("[log]", self.log != other.log),
             ("[drain]", self.drain != other.drain),
@@ -132,6 +133,32 @@ pub struct Shared {
     pub prefix: String,
     /// At most this long for one operation.
     pub timeout: Duration,
+    /// How keys are spread over the servers.
+    pub ring: Ring,
+    /// How many nodes must see a lookup down before its flag turns 0.
+    pub quorum: Quorum,
+    /// True: of many nodes that miss the same key, one asks and the others wait for its answer.
+    pub single_flight: bool,
+}
+
+/// How keys are spread over the servers, as libmemcached calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// `MEMCACHED_BEHAVIOR_KETAMA` and nothing else set: 100 points a server, by libmemcached's default hash.
+    Ketama,
+    /// `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED`, all of one weight: 160 points a server, by MD5.
+    KetamaWeighted,
+}
+
+/// How many of the living nodes must see a lookup down before its flag turns 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quorum {
+    /// One is enough.
+    Any,
+    /// More than half.
+    Majority,
+    /// Every one.
+    All,
 }
 
 /// Who may change something through the admin listener. Reading is free.

@@ -36,6 +36,10 @@ pub enum EventType {
     TableLoaded,
     /// A load of a table failed or was not believed; the old rows go on.
     TableRejected,
+    /// A server of the shared cache does not answer, and is not asked any more.
+    SharedDown,
+    /// A server of the shared cache is used again.
+    SharedUp,
     /// A new config runs.
     ConfigReloaded,
     /// A new config was refused, and the old one goes on.
@@ -59,6 +63,8 @@ impl EventType {
             Self::Alert => "dipcache.upstream.alert",
             Self::TableLoaded => "dipcache.table.loaded",
             Self::TableRejected => "dipcache.table.rejected",
+            Self::SharedDown => "dipcache.cache.shared_down",
+            Self::SharedUp => "dipcache.cache.shared_up",
             Self::ConfigReloaded => "dipcache.config.reloaded",
             Self::ConfigRejected => "dipcache.config.rejected",
             Self::NodeStarted => "dipcache.node.started",
@@ -70,7 +76,13 @@ impl EventType {
     const fn is_bad(self) -> bool {
         matches!(
             self,
-            Self::Degraded | Self::Opened | Self::Held | Self::Alert | Self::TableRejected | Self::ConfigRejected
+            Self::Degraded
+                | Self::Opened
+                | Self::Held
+                | Self::Alert
+                | Self::TableRejected
+                | Self::SharedDown
+                | Self::ConfigRejected
         )
     }
 }
@@ -94,6 +106,9 @@ pub struct Event {
     pub failure_ratio: f64,
     /// Slow ones by samples in the breaker's window, 0 to 1.
     pub slow_ratio: f64,
+    /// The version of the cluster's document about this lookup. Where there is one, every node that tells
+    /// of the same turn tells it under the same `id`.
+    pub epoch: Option<u64>,
     /// When, by the wall clock.
     pub at: SystemTime,
 }
@@ -110,6 +125,7 @@ impl Event {
             reason: reason.into(),
             failure_ratio: 0.0,
             slow_ratio: 0.0,
+            epoch: None,
             at: SystemTime::now(),
         }
     }
@@ -157,11 +173,12 @@ fn log(event: &Event) {
     // `None` leaves the field out.
     let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
     let (lookup, upstream) = (event.lookup.as_deref(), event.upstream.as_deref());
+    let epoch = event.epoch;
     let (name, from, to, reason) = (event.event.as_str(), some(event.from), some(event.to), event.reason.as_str());
     if event.event.is_bad() {
-        tracing::warn!(event = name, lookup, upstream, from, to, reason);
+        tracing::warn!(event = name, lookup, upstream, from, to, epoch, reason);
     } else {
-        tracing::info!(event = name, lookup, upstream, from, to, reason);
+        tracing::info!(event = name, lookup, upstream, from, to, epoch, reason);
     }
 }
 

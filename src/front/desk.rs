@@ -147,7 +147,7 @@ impl Line for Arc<Lookup> {
     }
 
     fn forget(&self, question: &Question) -> bool {
-        self.local.forget(&question.id)
+        Lookup::forget(self, question)
     }
 
     fn is_up(&self) -> bool {

@@ -18,6 +18,7 @@ pub mod latency;
 pub mod pass;
 pub mod spend;
 pub mod verdict;
+pub mod flags;
 pub mod window;
 
 pub use allowance::Allowance;

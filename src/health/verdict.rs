@@ -40,11 +40,13 @@ impl Override {
 pub struct Verdict {
     usable: AtomicBool,
     hand: AtomicU8,
+    /// What the cluster says: 0 nothing, 1 down, 2 up.
+    cluster: AtomicU8,
 }
 
 impl Default for Verdict {
     fn default() -> Self {
-        Self { usable: AtomicBool::new(true), hand: AtomicU8::new(Override::Auto as u8) }
+        Self { usable: AtomicBool::new(true), hand: AtomicU8::new(Override::Auto as u8), cluster: AtomicU8::new(0) }
     }
 }
 
@@ -52,10 +54,31 @@ impl Verdict {
     /// The flag.
     pub fn is_up(&self) -> bool {
         match self.hand() {
-            Override::Auto => self.usable.load(Ordering::Relaxed),
+            Override::Auto => self.cluster().unwrap_or_else(|| self.is_usable()),
             Override::Up => true,
             Override::Down => false,
         }
+    }
+
+    /// What this node sees for itself.
+    pub fn is_usable(&self) -> bool {
+        self.usable.load(Ordering::Relaxed)
+    }
+
+    /// The cluster's verdict; `None` when this node decides alone.
+    pub fn cluster(&self) -> Option<bool> {
+        match self.cluster.load(Ordering::Relaxed) {
+            1 => Some(false),
+            2 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Notes what the cluster says, if it says anything; true when that turned the flag.
+    pub fn follow(&self, cluster: Option<bool>) -> bool {
+        let before = self.is_up();
+        self.cluster.store(cluster.map_or(0, |up| 1 + u8::from(up)), Ordering::Relaxed);
+        before != self.is_up()
     }
 
     /// The operator's hand.
@@ -85,6 +108,15 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cluster_outvotes_the_node_until_it_falls_silent() {
+        let verdict = Verdict::default();
+        assert!(!verdict.follow(Some(true)));
+        assert!(!verdict.note(false) && verdict.is_up() && !verdict.is_usable());
+        assert!(verdict.follow(None) && !verdict.is_up(), "alone again, it sees for itself");
+        assert!(!verdict.follow(Some(false)) && verdict.lay(Override::Up));
+    }
 
     #[test]
     fn the_hand_wins_and_lets_go() {

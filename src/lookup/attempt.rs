@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use crate::answer::Outcome;
 use crate::deadline::{Deadline, Instant, now, wall_clock};
 use crate::events::{Event, EventType};
-use crate::health::{Change, Held, Override, Pass, State};
+use crate::health::{Change, Held, Pass, State};
 use crate::lookup::Lookup;
 use crate::lookup::member::Given;
 use crate::lookup::probe;
@@ -251,7 +251,7 @@ pub(super) fn note_change(lookup: &Arc<Lookup>, index: usize, change: Change) {
 }
 
 impl Lookup {
-    /// Looks at all upstreams and turns the flag if it must be turned.
+    /// Looks at all upstreams, and turns the flag or has the other nodes told if that is what they say.
     pub(crate) fn reassess(&self) {
         // Looking and noting are one step, or an older look could be noted last, and stay.
         let _turn = self.turning.lock();
@@ -259,15 +259,10 @@ impl Lookup {
         let usable = self.members.iter().any(|member| member.is_usable(now));
         if self.verdict.note(usable) && !self.is_retired() {
             let reason = if usable { "an upstream is usable again" } else { "no upstream is usable" };
-            self.flag_turned(reason);
+            self.flag_turned_alone(reason);
         }
-    }
-
-    /// Lays the operator's hand on the flag, and tells if that turned it.
-    pub fn lay_hand(&self, hand: Override) {
-        let _turn = self.turning.lock();
-        if self.verdict.lay(hand) {
-            self.flag_turned("by the operator's hand");
+        if let Some(cluster) = &self.cluster {
+            cluster.nudge();
         }
     }
 
@@ -282,16 +277,33 @@ impl Lookup {
         self.retired.load(Ordering::Acquire)
     }
 
-    /// Tells that the flag has turned.
-    pub(super) fn flag_turned(&self, reason: &str) {
+    /// Tells that this node has turned the flag by itself.
+    pub(crate) fn flag_turned_alone(&self, reason: &str) {
         let up = self.is_up();
+        match &self.cluster {
+            None => self.tell_flag(up, reason, None),
+            Some(cluster) => {
+                let reason = format!("{reason}; this node decides alone, since the shared memory does not answer");
+                let epoch = self.mind.turn_alone(up, cluster.node(), &reason);
+                self.tell_flag(up, &reason, epoch);
+            }
+        }
+    }
+
+    /// Tells that the flag has turned to this; the nodes of a cluster agree on the epoch that began with it.
+    pub(crate) fn tell_flag(&self, up: bool, reason: &str, epoch: Option<u64>) {
         let (event, from, to) = if up { (EventType::Recovered, "0", "1") } else { (EventType::Degraded, "1", "0") };
-        self.meters.health.set(f64::from(u8::from(up)));
+        self.show_flag();
         self.events.raise(Event {
             lookup: Some(Arc::clone(&self.policy.name)),
             from,
             to,
+            epoch,
             ..Event::of_node(event, reason)
         });
+    }
+
+    pub(super) fn show_flag(&self) {
+        self.meters.health.set(f64::from(u8::from(self.is_up())));
     }
 }

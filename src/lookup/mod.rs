@@ -6,7 +6,8 @@
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
 //!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
-//! flight  ask the upstreams (`race`), put their answers together (`gather`), ask what depends on them (`follow`),
+//! flight  the shared cache may know it (`sharing`): keep it here as well, and land
+//!         else ask the upstreams (`race`), put their answers together (`gather`), ask what depends on them (`follow`),
 //!         keep the answer, land: even when every caller has left
 //! second rank   the stale record, else the policy's fallback record, else an empty answer that says why
 //! ```
@@ -23,6 +24,8 @@ mod member;
 mod probe;
 mod race;
 mod registry;
+mod sharing;
+mod cluster;
 mod tables;
 mod targets;
 
@@ -38,12 +41,15 @@ use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::Events;
+use crate::health::flags::Mind;
 use crate::health::{Allowance, FailedTargets, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
 use flight::{Boarding, Flights, Pilot};
+use sharing::Purpose;
 
+pub use cluster::Cluster;
 pub use member::Member;
 pub use registry::Lookups;
 
@@ -58,6 +64,10 @@ pub struct Lookup {
     pub members: Vec<Member>,
     /// The flag.
     pub verdict: Verdict,
+    /// Its part in the cluster's mind.
+    pub mind: Arc<Mind>,
+    /// What it shares with other nodes.
+    cluster: Option<Arc<Cluster>>,
     /// True when all upstreams are tables, which answer at once: no cache, no flight.
     tables_only: bool,
     /// True when its records have targets, whose order is each call's own.
@@ -94,7 +104,7 @@ impl Lookup {
         if entry.is_past(self.policy.cache.refresh_ahead, tick) {
             self.renew(question);
         }
-        Some(self.told(entry.answer(Source::Local, tick)))
+        Some(self.told(entry.into_answer(Source::Local, tick)))
     }
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
@@ -113,18 +123,21 @@ impl Lookup {
         if self.tables_only {
             return self.second_rank(&question, tables::no_answer());
         }
-        if let Err(refused) = self.anybody_to_ask() {
+        let refused = self.anybody_to_ask().err();
+        if let Some(refused) = &refused {
             // The next probe asks this: the question that was asked last may be one that always fails.
             self.members.iter().for_each(|member| member.wanted(&question));
-            return self.second_rank(&question, refused);
+            if !self.others_may_know() {
+                return self.second_rank(&question, refused.clone());
+            }
         }
-        if self.stale_comes_first(&question) {
-            self.renew(&question);
+        if self.stale_comes_first(&question, refused.is_some()) {
+            self.start_renewal(&question);
             return self.second_rank(&question, Answer::empty(Outcome::Timeout, Source::Nobody));
         }
         let (ticket, collapsed) = match self.flights.board(&question.id) {
             Some(Boarding::Lead(pilot, ticket)) => {
-                self.take_off(question.clone(), pilot);
+                self.take_off(question.clone(), pilot, Purpose::Answer);
                 (ticket, false)
             }
             Some(Boarding::Follow(ticket)) => (ticket, true),
@@ -199,15 +212,19 @@ impl Lookup {
 
     /// Renews an entry behind the caller's back, unless that is under way or nobody may be asked.
     pub fn renew(self: &Arc<Self>, question: &Question) {
-        if self.anybody_to_ask().is_ok()
-            && let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id)
-        {
-            self.take_off(question.clone(), pilot);
+        if self.anybody_to_ask().is_ok() {
+            self.start_renewal(question);
+        }
+    }
+
+    fn start_renewal(self: &Arc<Self>, question: &Question) {
+        if let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id) {
+            self.take_off(question.clone(), pilot, Purpose::Renew);
         }
     }
 
     /// Starts the fetch in a task of its own, which no caller can cancel.
-    fn take_off(self: &Arc<Self>, question: Question, pilot: Pilot) {
+    fn take_off(self: &Arc<Self>, question: Question, pilot: Pilot, purpose: Purpose) {
         // Between this caller's miss and its boarding another flight may have landed.
         let tick = tick();
         if let Some(entry) = self.local.get(&question.id, tick)
@@ -218,27 +235,16 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(race::race(lookup, question, pilot));
+        tokio::spawn(async move { sharing::fly(&lookup, question, pilot, purpose).await });
     }
 
-    /// Forgets every entry. A dip that is under way asked before this, so its answer is not kept either.
-    pub fn flush(&self) {
-        self.flights.disown_all();
-        self.local.clear();
-    }
-
-    /// As [`Lookup::flush`], for this question alone. True if there was an entry.
-    pub fn forget(&self, question: &Question) -> bool {
-        self.flights.disown(&question.id);
-        self.local.forget(&question.id)
-    }
-
-    /// True when there is a stale record and waiting for a fresh one is a poor bet: within the time in
-    /// which the policy renews behind the caller's back, or when every upstream's latest sample was a failure.
-    fn stale_comes_first(&self, question: &Question) -> bool {
+    /// True when there is a stale record and waiting for a fresh one is a poor bet: when nobody may be asked, within the
+    /// time in which the policy renews behind the caller's back, or when every upstream's latest sample was a failure.
+    fn stale_comes_first(&self, question: &Question, nobody_to_ask: bool) -> bool {
         let tick = tick();
         self.local.get(&question.id, tick).is_some_and(|entry| {
-            entry.expired_within(self.policy.cache.revalidate, tick)
+            nobody_to_ask
+                || entry.expired_within(self.policy.cache.revalidate, tick)
                 || self.members.iter().all(|member| member.health.is_suspect())
         })
     }
@@ -278,9 +284,11 @@ impl Lookup {
             Some(entry) => {
                 let answer = entry.answer(source, tick);
                 if !is_disowned() {
+                    self.share(&question.id, &entry);
                     self.local.put(question.id.clone(), entry);
                     // A flush between look and put has not seen this entry.
                     if is_disowned() {
+                        self.unshare(&question.id);
                         self.local.forget(&question.id);
                     }
                 }

@@ -15,6 +15,12 @@ use crate::lookup::attempt::{Times, attempt, note_change};
 /// A probe that ended without proof (our own overload, say) is followed by the next one after this.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// While another node probes, this often is looked whether it is our turn.
+const OTHERS: Duration = Duration::from_millis(100);
+
+/// After so many failed probes in a row another node gets its turn: ours may be the one that is badly connected.
+const TURNS: u32 = 3;
+
 /// Watches this upstream until its breaker closes. Does nothing when somebody does already.
 pub(super) fn watch(lookup: &Arc<Lookup>, index: usize) {
     if lookup.members[index].take_watch() {
@@ -34,14 +40,17 @@ impl Drop for Watch {
 }
 
 async fn keep_watch(lookup: Weak<Lookup>, index: usize) {
+    // Failed probes of our turn: another node may be better connected.
+    let mut failed = 0;
     loop {
         let watch = Watch(Weak::clone(&lookup), index);
         while let Some(due) = next_probe(&lookup, index) {
             tokio::time::sleep_until(due).await;
             let Some(lookup) = lookup.upgrade() else { return };
             // In a task of its own: a panic costs one probe, and not the watch, without which nobody would ask again.
-            if tokio::spawn(async move { probe(&lookup, index).await }).await.is_err() {
-                tokio::time::sleep(BREATH).await;
+            match tokio::spawn(async move { probe_in_turn(&lookup, index, failed).await }).await {
+                Ok(count) => failed = count,
+                Err(_) => tokio::time::sleep(BREATH).await,
             }
         }
         drop(watch);
@@ -68,6 +77,30 @@ fn next_probe(lookup: &Weak<Lookup>, index: usize) -> Option<Instant> {
         State::Open { until } => Some(until),
         State::HalfOpen => Some(now()),
     }
+}
+
+/// Probes if it is this node's turn, where it shares a memory with others: each wants a proof of its own, but one after
+/// the other. `failed` probes of ours came before; answers how many it is now.
+async fn probe_in_turn(lookup: &Arc<Lookup>, index: usize, failed: u32) -> u32 {
+    let Some(cluster) = &lookup.cluster else {
+        probe(lookup, index).await;
+        return 0;
+    };
+    let name = format!("{}:{}", lookup.policy.name, lookup.members[index].name);
+    if !cluster.may_probe(&name, lookup.call_budget()).await {
+        tokio::time::sleep(OTHERS.mul_f64(0.5 + fastrand::f64())).await;
+        return failed;
+    }
+    probe(lookup, index).await;
+    let closed = matches!(lookup.members[index].health.breaker(now()).0, State::Closed);
+    if !closed && failed + 1 < TURNS {
+        return failed + 1;
+    }
+    cluster.pass_probe_on(&name);
+    if !closed {
+        tokio::time::sleep(OTHERS * 3).await;
+    }
+    0
 }
 
 async fn probe(lookup: &Arc<Lookup>, index: usize) {

@@ -31,17 +31,17 @@ use crate::policy::{Order, Question};
 const KEPT_BACK: u32 = 20;
 
 /// Asks the upstreams in their order, lands the flight with what they say, and keeps it.
-pub(super) async fn race(lookup: Arc<Lookup>, question: Question, pilot: Pilot) {
+/// The callers' budget has been running since `began`.
+pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, began: Instant) {
     let budget = lookup.policy.budget;
-    let began = now();
     let (call, cut) = (Deadline::at(began + budget.call), Deadline::at(began + budget.background));
     let question = Arc::new(question);
     let landing = Deadline::at(began + budget.call - budget.call / KEPT_BACK);
-    let mut race = Race::new(&lookup, &question, call, cut, began);
+    let mut race = Race::new(lookup, &question, call, cut);
 
     race.run(Some(landing)).await;
     let Some(given) = race.gathering.result() else { return pilot.land(race.failed.answer()) };
-    let (given, whole) = followed(&lookup, &question, given, landing).await;
+    let (given, whole) = followed(lookup, &question, given, landing).await;
     let disowned = pilot.disowned();
     let answer = lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
     pilot.land(answer);
@@ -49,7 +49,7 @@ pub(super) async fn race(lookup: Arc<Lookup>, question: Question, pilot: Pilot) 
     if !race.gathering.is_done() || !whole {
         race.run(None).await;
         if let Some(given) = race.gathering.result() {
-            let (given, _) = followed(&lookup, &question, given, cut).await;
+            let (given, _) = followed(lookup, &question, given, cut).await;
             lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
         }
     }
@@ -84,13 +84,7 @@ struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    fn new(
-        lookup: &'a Arc<Lookup>,
-        question: &'a Arc<Question>,
-        call: Deadline,
-        cut: Deadline,
-        began: Instant,
-    ) -> Self {
+    fn new(lookup: &'a Arc<Lookup>, question: &'a Arc<Question>, call: Deadline, cut: Deadline) -> Self {
         lookup.allowance.lock().dip();
         Self {
             lookup,
@@ -98,7 +92,7 @@ impl<'a> Race<'a> {
             call,
             cut,
             turns: 0..lookup.members.len(),
-            next_turn: began,
+            next_turn: now(),
             without_hedge: None,
             running: FuturesUnordered::new(),
             gathering: Gathering::new(&lookup.policy),

@@ -13,7 +13,7 @@ use crate::deadline::{now, wall_clock};
 use crate::events::Events;
 use crate::health::{Allowance, FailedTargets, Override, Spend, Verdict};
 use crate::lookup::flight::{Flights, Room};
-use crate::lookup::{Lookup, Member, tables, targets};
+use crate::lookup::{Cluster, Lookup, Member, tables, targets};
 use crate::policy::{CacheRules, Kind, Policy};
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
@@ -21,10 +21,12 @@ use crate::upstream::Failure;
 /// All lookups, by name.
 #[derive(Debug, Default)]
 pub struct Lookups {
+    /// In order of name.
     current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
     bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
     failed: Arc<FailedTargets>,
+    cluster: Option<Arc<Cluster>>,
 }
 
 /// An upstream that could not be built.
@@ -41,10 +43,22 @@ pub struct CannotBuild {
 }
 
 impl Lookups {
+    /// None yet; all of them will share what they know with other nodes.
+    pub fn sharing(cluster: Arc<Cluster>) -> Self {
+        Self { cluster: Some(cluster), ..Self::default() }
+    }
+
+    /// What they share with other nodes.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
     /// The lookup of this name.
     #[inline]
     pub fn find(&self, name: &str) -> Option<Arc<Lookup>> {
-        self.current.load().iter().find(|lookup| &*lookup.policy.name == name).cloned()
+        let all = self.current.load();
+        let place = all.binary_search_by(|lookup| (*lookup.policy.name).cmp(name)).ok()?;
+        Some(Arc::clone(&all[place]))
     }
 
     /// All of them, in order of name.
@@ -95,8 +109,14 @@ impl Lookups {
             after.push(match old {
                 Some(old) if old.policy.fingerprint == policy.fingerprint => Arc::clone(old),
                 _ => {
-                    let (room, peers) = (Arc::clone(&self.room), Arc::downgrade(&self.current));
-                    Arc::new(Lookup::build(policy, old, Arc::clone(events), room, peers, Arc::clone(&self.failed))?)
+                    let around = Around {
+                        events: Arc::clone(events),
+                        cluster: self.cluster.clone(),
+                        room: Arc::clone(&self.room),
+                        peers: Arc::downgrade(&self.current),
+                        failed: Arc::clone(&self.failed),
+                    };
+                    Arc::new(Lookup::build(policy, old, around)?)
                 }
             });
         }
@@ -115,29 +135,32 @@ fn succeed(before: &[Arc<Lookup>], after: &[Arc<Lookup>]) {
     for old in before.iter().filter(|old| !after.iter().any(|new| Arc::ptr_eq(old, new))) {
         old.retire();
         match after.iter().find(|new| new.policy.name == old.policy.name) {
-            Some(new) if !old.is_up() && new.is_up() => new.flag_turned("a changed policy runs"),
-            None if !old.is_up() => {
+            Some(new) if !old.is_up() && new.is_up() => new.flag_turned_alone("a changed policy runs"),
+            // In a cluster the other nodes may run it still: there its end is told by the node that leaves it last.
+            None if !old.is_up() && old.verdict.cluster().is_none() => {
                 old.verdict.lay(Override::Up);
-                old.flag_turned("its policy is gone");
+                old.flag_turned_alone("its policy is gone");
             }
             _ => {}
         }
     }
     for new in after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))) {
         new.meters.upstreams.iter().for_each(|upstream| upstream.breaker.set(0.0));
-        new.meters.health.set(f64::from(u8::from(new.is_up())));
+        new.show_flag();
     }
 }
 
+/// What is around a lookup.
+struct Around {
+    events: Arc<Events>,
+    cluster: Option<Arc<Cluster>>,
+    room: Arc<Room>,
+    peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
+    failed: Arc<FailedTargets>,
+}
+
 impl Lookup {
-    fn build(
-        policy: Policy,
-        old: Option<&Arc<Self>>,
-        events: Arc<Events>,
-        room: Arc<Room>,
-        peers: Weak<ArcSwap<Vec<Arc<Self>>>>,
-        failed: Arc<FailedTargets>,
-    ) -> Result<Self, CannotBuild> {
+    fn build(policy: Policy, old: Option<&Arc<Self>>, around: Around) -> Result<Self, CannotBuild> {
         let members = policy.upstreams.iter().map(|upstream| {
             let before = old.and_then(|old| old.members.iter().find(|member| member.name == upstream.name));
             Member::build(upstream, policy.breaker, before).map_err(|why| CannotBuild {
@@ -148,16 +171,22 @@ impl Lookup {
         });
         let members = members.collect::<Result<Vec<_>, _>>()?;
         let names: Vec<_> = members.iter().map(|member| Arc::clone(&member.name)).collect();
-        let (entries, bytes) = (policy.cache.max_entries, policy.cache.max_bytes);
+        let rules = &policy.cache;
         let local = old
             .filter(|old| old.policy.shape == policy.shape && may_keep(&old.policy.cache, &policy.cache))
-            .map_or_else(|| Arc::new(LocalCache::new(entries, bytes)), |old| Arc::clone(&old.local));
+            .map_or_else(
+                || Arc::new(LocalCache::new(rules.engine, rules.max_entries, rules.max_bytes)),
+                |old| Arc::clone(&old.local),
+            );
         let meters = Meters::new(&policy.name, &names);
         let verdict = Verdict::default();
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
             verdict.lay(old.verdict.hand());
+            verdict.follow(old.verdict.cluster());
         }
+        let mind = old.map(|old| Arc::clone(&old.mind)).unwrap_or_default();
+        let Around { events, cluster, room, peers, failed } = around;
         let before = old.and_then(|old| old.spend.as_ref());
         let spend = policy.chain.cost.clone().map(|cost| Spend::new(cost, before));
         // What was spent before a reload is spent still.
@@ -177,6 +206,8 @@ impl Lookup {
             local,
             members,
             verdict,
+            mind,
+            cluster,
             tables_only,
             steers,
             failed,
@@ -195,7 +226,7 @@ impl Lookup {
 /// True when entries that were made under the old rules may go on under the new ones. Each carries how long it may be
 /// served, so one that was made when stale records were allowed for longer would break a stricter contract.
 fn may_keep(old: &CacheRules, new: &CacheRules) -> bool {
-    (old.max_entries, old.max_bytes) == (new.max_entries, new.max_bytes)
+    (old.engine, old.max_entries, old.max_bytes) == (new.engine, new.max_entries, new.max_bytes)
         && old.stale <= new.stale
         && old.revalidate <= new.revalidate
         && old.ceiling <= new.ceiling

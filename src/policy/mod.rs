@@ -136,6 +136,18 @@ pub struct CacheRules {
     pub max_entries: u64,
     /// The most bytes kept, keys and book-keeping included.
     pub max_bytes: u64,
+    /// What keeps them.
+    pub engine: Engine,
+}
+
+/// What keeps the entries of a lookup in this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// A table of our own, which lets go by S3-FIFO.
+    #[default]
+    S3Fifo,
+    /// moka, which lets go by TinyLFU.
+    Moka,
 }
 
 impl CacheRules {

@@ -76,7 +76,7 @@ async fn byte_for_byte_as_memcached() {
     let ours = Front::start(&[]);
     for case in CASES {
         let mut replies = Vec::new();
-        for address in [real.address, ours.address] {
+        for address in [real.socket(), ours.address] {
             let mut client = Client::connect(address).await;
             client.send(case).await;
             let reply = if case.starts_with("quit") {
@@ -111,7 +111,7 @@ async fn byte_for_byte_with_cas_and_large_values() {
     ];
     for case in &cases {
         let mut replies = Vec::new();
-        for address in [real.address, ours.address] {
+        for address in [real.socket(), ours.address] {
             replies.push(Client::connect(address).await.ask(case).await);
         }
         let shown = &case[..case.len().min(80)];

@@ -59,11 +59,15 @@ async fn the_token_opens_the_door_and_a_new_one_closes_it_to_the_old() {
 #[tokio::test]
 async fn a_destination_found_dead_is_told_listed_and_taken_back() {
     let vendor = vendor(Mode::OK).await;
-    let secret = "target-token";
-    let proxy = Proxy::start(&format!("[admin]\ntoken = \"{secret}\""), &[("lrn", &lrn(&vendor, ""))]).await;
-    let bearer = format!("Bearer {secret}");
+    // A secret's file must be there at the start.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "right").unwrap();
+    let lines = format!("[admin]\ntoken = \"file:{}\"", file.display());
+    let proxy = Proxy::start(&lines, &[("lrn", &lrn(&vendor, ""))]).await;
+    let bearer = "Bearer right";
     let told = async |method: &str, target: &str, body: &str| {
-        let reply = change(proxy.admin, method, &format!("/v1/target/{target}"), &bearer, body).await;
+        let reply = change(proxy.admin, method, &format!("/v1/target/{target}"), bearer, body).await;
         (reply.status, reply.body.trim().to_owned())
     };
     let unasked = change(proxy.admin, "PUT", "/v1/target/192.0.2.1:5060", "", "30").await;

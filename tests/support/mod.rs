@@ -13,9 +13,11 @@
 pub mod caller;
 pub mod lookups;
 pub mod mariadb;
+pub mod meddler;
 pub mod memcached;
 pub mod memory;
 pub mod nameserver;
+pub mod nodes;
 pub mod nsd;
 pub mod policies;
 pub mod postgres;

@@ -15,6 +15,8 @@ pub struct Proxy {
     pub http: SocketAddr,
     /// Its admin listener.
     pub admin: SocketAddr,
+    /// Where it speaks memcached, when it does.
+    pub memcached: Option<SocketAddr>,
 }
 
 /// How a command ended.
@@ -27,8 +29,12 @@ pub struct Done {
 
 /// Its main config, with these further lines.
 pub fn config(lines: &str) -> String {
+    config_with("off", lines)
+}
+
+fn config_with(memcached: &str, lines: &str) -> String {
     format!(
-        "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nmemcached = \"off\"\ndns = \"off\"\n\
+        "[listen]\nhttp = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nmemcached = \"{memcached}\"\ndns = \"off\"\n\
          [policies]\ndir = \"policies\"\n{lines}\n"
     )
 }
@@ -36,9 +42,18 @@ pub fn config(lines: &str) -> String {
 impl Proxy {
     /// Starts it with these lines in its config and these policies, and waits until it listens.
     pub async fn start(lines: &str, policies: &[(&str, &str)]) -> Self {
+        Self::start_from(&config(lines), policies).await
+    }
+
+    /// As [`Proxy::start`], and speaks memcached too.
+    pub async fn start_with_memcached(lines: &str, policies: &[(&str, &str)]) -> Self {
+        Self::start_from(&config_with("127.0.0.1:0", lines), policies).await
+    }
+
+    async fn start_from(config: &str, policies: &[(&str, &str)]) -> Self {
         let dir = directory_for("");
         std::fs::create_dir(dir.path().join("policies")).expect("the folder is ours");
-        std::fs::write(dir.path().join("dipcache.toml"), config(lines)).expect("the folder is ours");
+        std::fs::write(dir.path().join("dipcache.toml"), config).expect("the folder is ours");
         for (name, text) in policies {
             write_policy(dir.path(), name, text);
         }
@@ -48,7 +63,8 @@ impl Proxy {
             Some((address(&log, "http")?, address(&log, "admin")?))
         });
         let Some((http, admin)) = listens.await else { panic!("it does not listen:\n{}", server.log()) };
-        Self { server, http, admin }
+        let memcached = address(&server.whole_log(), "memcached");
+        Self { server, http, admin, memcached }
     }
 
     /// The main config's path.

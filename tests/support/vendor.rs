@@ -58,6 +58,8 @@ pub enum Mode {
     RedirectTo(String),
     /// As `Ok` for a request that holds this text, else 401.
     Wants(String),
+    /// 200 and `{"key":…}` with the last part of the path: an answer that says what it answers.
+    Echo,
     /// 429; with this many seconds of `Retry-After`, if any.
     TooManyRequests(Option<u32>),
 }
@@ -71,6 +73,11 @@ impl Mode {
         match self {
             Self::Wants(text) if request.contains(&text) => Self::OK,
             Self::Wants(_) => Self::Answer(401, "application/json", b"{}".to_vec()),
+            Self::Echo => {
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let key = path.rsplit('/').next().unwrap_or_default();
+                Self::Answer(200, "application/json", format!("{{\"key\":\"{key}\"}}").into_bytes())
+            }
             Self::RedirectTo(path) if request.split(' ').nth(1) == Some(&path) => Self::OK,
             other => other,
         }
@@ -214,7 +221,7 @@ async fn serve(mut stream: TcpStream, mode: watch::Receiver<Mode>, shared: Arc<S
         return reset(stream);
     }
     while let Some(request) = read_request(&mut stream).await {
-        *shared.last.lock().expect("no panic under the lock") = request;
+        shared.last.lock().expect("no panic under the lock").clone_from(&request);
         shared.counts.requests.fetch_add(1, Ordering::SeqCst);
         let _flight = Counted::up(&shared.counts.in_flight);
         let mode = mode.borrow().clone();
@@ -222,8 +229,7 @@ async fn serve(mut stream: TcpStream, mode: watch::Receiver<Mode>, shared: Arc<S
             return reset(stream);
         }
         let good = shared.body.lock().expect("no panic under the lock").clone();
-        let seen = shared.last.lock().expect("no panic under the lock").clone();
-        let mode = mode.for_request(&seen);
+        let mode = mode.for_request(&request);
         if !answers::give(&mut stream, &mode, &good, &shared.counts.written).await {
             return;
         }

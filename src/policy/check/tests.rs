@@ -81,6 +81,7 @@ fn everything_head_and_times() {
     );
     assert_eq!((cache.jitter, cache.refresh_ahead), (0.2, 0.8));
     assert_eq!((cache.max_entries, cache.max_bytes), (5_000_000, 64 << 20));
+    assert_eq!(cache.engine, crate::policy::Engine::Moka);
 
     let breaker = policy.breaker;
     assert_eq!([breaker.window, breaker.slow, breaker.open, breaker.open_max], [ms(5000), ms(70), ms(250), ms(60_000)]);

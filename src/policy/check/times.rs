@@ -6,7 +6,7 @@ use serde_spanned::Spanned;
 
 use super::Check;
 use crate::policy::file::{BreakerFile, BudgetFile, CacheFile, HedgeAfter, OrderWord};
-use crate::policy::{BreakerRules, Budget, CacheRules, Order};
+use crate::policy::{BreakerRules, Budget, CacheRules, Engine, Order};
 use crate::written::{Bytes, Field, Ratio, Span, in_units};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -157,6 +157,7 @@ impl Check<'_> {
             max_ttl: max_ttl.value,
             max_entries: max_entries.map_or(1_000_000, Spanned::into_inner),
             max_bytes: max_bytes.map_or(Bytes(256 * 1024 * 1024), Spanned::into_inner).0,
+            engine: self.faults.or(file.engine, Engine::default()),
         }
     }
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::time::Duration;
 
+use crate::policy::Engine;
 use crate::written::{Bytes, Field, Node, Plain, Ratio, Written};
 
 pub(super) use input::{DeclaredFile, InputFile};
@@ -110,6 +111,8 @@ pub(super) struct CacheFile {
     pub max_entries: Field<u64>,
     /// 256MiB.
     pub max_bytes: Field<Bytes>,
+    /// s3fifo.
+    pub engine: Field<Engine>,
 }
 
 /// `[breaker]`

@@ -8,7 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{Algorithm, DnsRecord, Format, HttpMethod, Service, TableMatch, Transport};
+use crate::policy::{Algorithm, DnsRecord, Engine, Format, HttpMethod, Service, TableMatch, Transport};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
 /// `enabled`
@@ -51,6 +51,11 @@ pub(crate) enum OrderWord {
 impl Word for OrderWord {
     const WHAT: &'static str = "an order";
     const WORDS: &'static [(&'static str, Self)] = &[("failover", Self::Failover), ("hedge", Self::Hedge)];
+}
+
+impl Word for Engine {
+    const WHAT: &'static str = "a cache engine";
+    const WORDS: &'static [(&'static str, Self)] = &[("s3fifo", Self::S3Fifo), ("moka", Self::Moka)];
 }
 
 /// `[[upstream]] type`

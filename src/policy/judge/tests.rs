@@ -245,6 +245,7 @@ fn policy(applies_when: Option<&str>, fallback: Vec<(String, FallbackValue)>) ->
             max_ttl: second,
             max_entries: 1,
             max_bytes: 1,
+            engine: crate::policy::Engine::default(),
         },
         breaker: BreakerRules {
             window: second,

@@ -62,7 +62,7 @@ pub(super) async fn give(stream: &mut TcpStream, mode: &Mode, good: &str, writte
             half(stream, written).await;
             false
         }
-        Mode::Hang | Mode::Reset | Mode::ResetAfterRequest | Mode::Refuse | Mode::Wants(_) => {
+        Mode::Hang | Mode::Reset | Mode::ResetAfterRequest | Mode::Refuse | Mode::Wants(_) | Mode::Echo => {
             until_gone(stream).await;
             false
         }

@@ -1,0 +1,241 @@
+//! The node document `{prefix}nodes:{lookup}`: what each node sees, and what all of them make of it. Pure data.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Quorum;
+use crate::health::Override;
+
+/// The most single keys that are remembered as flushed.
+const MOST_FLUSHED: usize = 256;
+/// Two nodes' clocks may differ by this much, in milliseconds.
+const SKEW: u64 = 10_000;
+
+/// One lookup in the cluster's eyes. A field that another version does not know is left out, never an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Document {
+    /// Counts the verdicts; never goes back.
+    pub epoch: u64,
+    /// The verdict.
+    pub up: bool,
+    /// When it was turned, in milliseconds since 1970.
+    pub since: u64,
+    /// The node whose `cas` turned it, and which tells of it.
+    pub by: String,
+    /// Why, in words.
+    pub reason: String,
+    /// True once somebody has told of it.
+    pub told: bool,
+    /// What is remembered whatever the nodes do.
+    #[serde(flatten)]
+    pub orders: Orders,
+    /// The nodes that live, by name.
+    pub nodes: BTreeMap<String, Vote>,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self {
+            epoch: 0,
+            up: true,
+            since: 0,
+            by: String::new(),
+            reason: String::new(),
+            told: true,
+            orders: Orders::default(),
+            nodes: BTreeMap::new(),
+        }
+    }
+}
+
+/// What operators have ordered. The latest order wins, wherever it was kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Orders {
+    /// `up`, `down` or `auto`.
+    pub hand: String,
+    /// When the hand was laid, in milliseconds since 1970.
+    pub hand_at: u64,
+    /// When all was flushed, in milliseconds since 1970; where nothing ever was, when the document began.
+    pub era: u64,
+    /// Single keys that were flushed, and when.
+    pub flushed: BTreeMap<String, u64>,
+    /// Single flushes up to here, in milliseconds since 1970, are not remembered any more.
+    pub forgotten: u64,
+}
+
+/// What one node sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Vote {
+    /// Whether any upstream is usable.
+    pub up: bool,
+    /// When it was written, in milliseconds since 1970: a vote that is not renewed expires.
+    pub at: u64,
+    /// The upstreams that are not usable.
+    pub down: Vec<String>,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What has become of orders when two memories met.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// The hand to lay.
+    pub hand: Option<Override>,
+    /// True when everything local is to be forgotten.
+    pub flush: bool,
+    /// Single keys to forget.
+    pub forget: Vec<String>,
+}
+
+impl Orders {
+    /// The hand, if one was ever laid.
+    pub fn hand(&self) -> Override {
+        Override::from_name(&self.hand).unwrap_or(Override::Auto)
+    }
+
+    /// Takes over what the other knows and we do not; afterwards we know everything. Says what was news. `heard`: when we
+    /// heard the last news, in milliseconds since 1970, or zero if we never did.
+    pub fn learn(&mut self, other: &Self, heard: u64) -> News {
+        let mut news = News::default();
+        if other.hand_at > self.hand_at {
+            (self.hand, self.hand_at) = (other.hand.clone(), other.hand_at);
+            news.hand = Some(self.hand());
+        }
+        if other.era > self.era {
+            // Who knows of no era has nothing that could be of an older one.
+            news.flush = self.era > 0;
+            self.era = other.era;
+        }
+        if other.forgotten > self.forgotten {
+            // We were away for so long that there may have been flushes that nobody remembers.
+            news.flush |= heard > 0 && heard < other.forgotten.saturating_sub(SKEW);
+            self.forgotten = other.forgotten;
+        }
+        for (id, at) in &other.flushed {
+            if *at > self.forgotten && self.flushed.get(id).is_none_or(|known| known < at) {
+                self.flushed.insert(id.clone(), *at);
+                news.forget.push(id.clone());
+            }
+        }
+        self.trim();
+        news
+    }
+
+    /// Orders that a key be forgotten.
+    pub fn flush_key(&mut self, id: &str, now_ms: u64) {
+        self.flushed.insert(id.to_owned(), now_ms.max(self.era + 1));
+        self.trim();
+    }
+
+    /// Orders that everything be forgotten.
+    pub fn flush(&mut self, now_ms: u64) {
+        self.era = now_ms.max(self.era + 1);
+        self.trim();
+    }
+
+    /// A flush of everything contains those of single keys before it, and of too many the oldest are forgotten.
+    fn trim(&mut self) {
+        if self.flushed.len() > MOST_FLUSHED {
+            let mut times: Vec<u64> = self.flushed.values().copied().collect();
+            times.sort_unstable();
+            // A quarter at once, so that this is not done again for the next one.
+            self.forgotten = self.forgotten.max(times[times.len() - MOST_FLUSHED * 3 / 4]);
+        }
+        let known_since = self.era.max(self.forgotten);
+        self.flushed.retain(|_, at| *at > known_since);
+    }
+}
+
+impl Document {
+    /// Whether the lookup is up, as these nodes see it. Without a node there is nobody to say no.
+    pub fn verdict(&self, quorum: Quorum) -> bool {
+        !self.is_down(quorum, |vote| !vote.up)
+    }
+
+    /// Whether this upstream is up, as these nodes see it.
+    pub fn upstream(&self, name: &str, quorum: Quorum) -> bool {
+        !self.is_down(quorum, |vote| vote.down.iter().any(|down| down == name))
+    }
+
+    fn is_down(&self, quorum: Quorum, says_no: impl Fn(&Vote) -> bool) -> bool {
+        let living = self.nodes.len();
+        let no = self.nodes.values().filter(|vote| says_no(vote)).count();
+        no > 0
+            && match quorum {
+                Quorum::Any => true,
+                Quorum::Majority => no * 2 > living,
+                Quorum::All => no == living,
+            }
+    }
+
+    /// Leaves only these nodes.
+    pub fn keep_nodes(&mut self, living: &BTreeSet<String>) {
+        self.nodes.retain(|name, _| living.contains(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(votes: &[bool]) -> Document {
+        let vote = |(n, up): (usize, &bool)| (n.to_string(), Vote { up: *up, ..Vote::default() });
+        Document { nodes: votes.iter().enumerate().map(vote).collect(), ..Document::default() }
+    }
+
+    #[test]
+    fn a_quorum_turns_the_verdict_and_one_node_out_of_three_does_not() {
+        use Quorum::{All, Any, Majority};
+        for (votes, quorum, up) in [
+            (&[false, true, true][..], Majority, true),
+            (&[false, false, true], Majority, false),
+            (&[false, true], Majority, true),
+            (&[false], Majority, false),
+            (&[false, true, true], Any, false),
+            (&[false, false, true], All, true),
+            (&[false, false], All, false),
+            (&[], All, true),
+        ] {
+            assert_eq!(document(votes).verdict(quorum), up, "{votes:?} {quorum:?}");
+        }
+    }
+
+    #[test]
+    fn the_latest_order_wins_wherever_it_was_kept() {
+        let mut ours = Orders { hand: "down".into(), hand_at: 5, era: 10, ..Orders::default() };
+        let theirs =
+            Orders { hand: "up".into(), hand_at: 4, era: 12, flushed: [("a".into(), 13)].into(), forgotten: 0 };
+        let news = ours.learn(&theirs, 9);
+        assert_eq!(news, News { hand: None, flush: true, forget: vec!["a".into()] });
+        assert_eq!(ours.hand(), Override::Down);
+        assert_eq!(ours.learn(&theirs, 9), News::default(), "nothing is news twice");
+        let mut new = Orders::default();
+        assert!(!new.learn(&ours, 0).flush, "a node that begins has nothing to forget");
+        assert_eq!(new.hand(), Override::Down);
+    }
+
+    #[test]
+    fn of_too_many_single_flushes_the_oldest_are_forgotten_and_who_was_away_then_forgets_all() {
+        let mut orders = Orders { era: 1, ..Orders::default() };
+        let at = |n: u64| SKEW * (n + 1);
+        (0..=MOST_FLUSHED as u64).for_each(|n| orders.flush_key(&n.to_string(), at(n)));
+        assert_eq!((orders.era, orders.flushed.len(), orders.forgotten), (1, MOST_FLUSHED * 3 / 4 - 1, at(65)));
+        let mut away = Orders { era: 1, ..Orders::default() };
+        assert!(away.clone().learn(&orders, at(63)).flush);
+        let news = away.learn(&orders, at(65));
+        assert!(!news.flush && news.forget.len() == orders.flushed.len() && away == orders);
+    }
+
+    #[test]
+    fn it_survives_the_wire_and_fields_of_another_version() {
+        let mut document = document(&[true]);
+        document.orders.flush_key("k", 9);
+        let text = serde_json::to_string(&document).unwrap();
+        assert_eq!(serde_json::from_str::<Document>(&text).unwrap(), document);
+        assert_eq!(serde_json::from_str::<Document>(r#"{"epoch":3,"later":true}"#).unwrap().epoch, 3);
+    }
+}

@@ -1,0 +1,339 @@
+//! Several nodes, real memcached servers between them: one memory, one verdict, one prober, one event.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dipcache::answer::{Outcome, Source};
+use dipcache::deadline::now;
+use dipcache::events::EventType;
+use dipcache::health::Override;
+use dipcache::telemetry::recorder;
+
+use support::lookups::ask;
+use support::memcached::Memcached;
+use support::nodes::{Node, shared};
+use support::process::until;
+use support::vendor::{Mode, Vendor};
+
+fn cnam(vendor: &Vendor) -> String {
+    cnam_within(vendor, "100ms", "200ms")
+}
+
+fn cnam_within(vendor: &Vendor, call: &str, background: &str) -> String {
+    let url = vendor.url("/{{ key }}");
+    format!(
+        r#"
+[input]
+key = {{ type = "text" }}
+[budget]
+call = "{call}"
+background = "{background}"
+[cache]
+not_found = "1h"
+[breaker]
+open = "200ms"
+open_max = "400ms"
+[[upstream]]
+name = "vendor"
+type = "http"
+url = "{url}"
+[upstream.fields]
+ok = "body.ok"
+"#
+    )
+}
+
+async fn three(servers: &[String], vendor: &Vendor) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    for name in ["a", "b", "c"] {
+        nodes.push(Node::start(name, shared(servers), &[("cnam", &cnam(vendor))]).await);
+    }
+    nodes
+}
+
+/// One ask each on every node, until the flag of all of them is this.
+async fn all_turn(nodes: &[Node], up: bool, within: Duration) -> bool {
+    static KEY: AtomicU64 = AtomicU64::new(0);
+    let turned = async || {
+        for node in nodes {
+            ask(&node.lookup("cnam"), &format!("turn-{}", KEY.fetch_add(1, Ordering::Relaxed)), 50).await;
+        }
+        nodes.iter().all(|node| node.lookup("cnam").is_up() == up).then_some(())
+    };
+    until(within, turned).await.is_some()
+}
+
+async fn flag_is(servers: &[&Memcached], key: &str, wanted: &str, within: Duration) -> bool {
+    let look = async || {
+        for server in servers {
+            if server.value_and_flags(key).await != Some((wanted.as_bytes().to_vec(), 0)) {
+                return None;
+            }
+        }
+        Some(())
+    };
+    until(within, look).await.is_some()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_nodes_answer_is_every_nodes_hit_and_a_cold_node_asks_no_vendor() {
+    let (Some(one), Some(two)) = (Memcached::start().await, Memcached::start().await) else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let servers = [one.address(), two.address()];
+    recorder::install();
+    let mut settings = shared(&servers);
+    // On a busy machine a test must not mistake a late answer for a missing one.
+    settings.timeout = Duration::from_millis(100);
+    let warm = Node::start("warm", settings.clone(), &[("cnam", &cnam_within(&vendor, "2s", "5s"))]).await;
+    let lookup = warm.lookup("cnam");
+    let keys: Vec<String> = (0..10_000).map(|n| format!("k{n}")).collect();
+    for chunk in keys.chunks(16) {
+        for answer in futures_util::future::join_all(chunk.iter().map(|key| ask(&lookup, key, 2000))).await {
+            assert_eq!(answer.outcome, Outcome::Found);
+        }
+    }
+    vendor.set(Mode::Answer(404, "text/plain", Vec::new()));
+    assert_eq!(ask(&lookup, "nobody", 2000).await.outcome, Outcome::NotFound);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    vendor.set(Mode::Answer(500, "text/plain", Vec::new()));
+    let asked = vendor.requests();
+
+    let cold = Node::start("cold", settings, &[("cnam", &cnam_within(&vendor, "2s", "5s"))]).await;
+    let lookup = cold.lookup("cnam");
+    for chunk in keys.chunks(16) {
+        for answer in futures_util::future::join_all(chunk.iter().map(|key| ask(&lookup, key, 2000))).await {
+            assert_eq!((answer.outcome, answer.source), (Outcome::Found, Source::Shared), "{}", recorder::render());
+        }
+    }
+    let nobody = ask(&lookup, "nobody", 2000).await;
+    assert_eq!((nobody.outcome, nobody.source), (Outcome::NotFound, Source::Shared));
+    assert_eq!(vendor.requests(), asked, "the vendor was not asked");
+    assert_eq!(ask(&lookup, "k1", 2000).await.source, Source::Local);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_single_flight_a_cold_key_costs_the_cluster_one_dip() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::Ok(Duration::from_millis(20))).await;
+    let mut settings = shared(&[memcached.address()]);
+    settings.single_flight = true;
+    settings.timeout = Duration::from_millis(50);
+    let mut nodes = Vec::new();
+    for name in ["a", "b", "c"] {
+        nodes.push(Node::start(name, settings.clone(), &[("cnam", &cnam(&vendor))]).await);
+    }
+    for n in 0..20 {
+        let key = format!("cold-{n}");
+        let lookups: Vec<_> = nodes.iter().map(|node| node.lookup("cnam")).collect();
+        let answers = futures_util::future::join_all(lookups.iter().map(|lookup| ask(lookup, &key, 1000))).await;
+        assert!(answers.iter().all(|answer| answer.outcome == Outcome::Found), "{answers:?}");
+    }
+    assert_eq!(vendor.requests(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_transitions_and_exactly_one_event_each() {
+    let (Some(one), Some(two)) = (Memcached::start().await, Memcached::start().await) else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let nodes = three(&[one.address(), two.address()], &vendor).await;
+    for turn in 0..25 {
+        vendor.set(Mode::Answer(500, "text/plain", Vec::new()));
+        assert!(all_turn(&nodes, false, Duration::from_secs(10)).await, "down, turn {turn}");
+        let key = "dip:health:cnam";
+        assert!(flag_is(&[&one, &two], key, "0", Duration::from_secs(1)).await, "the flag in turn {turn}");
+        vendor.set(Mode::OK);
+        assert!(all_turn(&nodes, true, Duration::from_secs(10)).await, "up, turn {turn}");
+        assert!(flag_is(&[&one, &two], key, "1", Duration::from_secs(1)).await, "the flag in turn {turn}");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for kind in [EventType::Degraded, EventType::Recovered] {
+        let ids: Vec<u64> = nodes.iter().flat_map(|node| node.told(kind)).filter_map(|event| event.epoch).collect();
+        assert_eq!(ids.len(), 25, "{kind:?}: {ids:?}");
+        assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 25, "{kind:?}: {ids:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_badly_connected_node_never_turns_the_flag() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let (good, bad) = (Vendor::start(Mode::OK).await, Vendor::start(Mode::Refuse).await);
+    let servers = [memcached.address()];
+    let a = Node::start("a", shared(&servers), &[("cnam", &cnam(&good))]).await;
+    let b = Node::start("b", shared(&servers), &[("cnam", &cnam(&good))]).await;
+    let c = Node::start("c", shared(&servers), &[("cnam", &cnam(&bad))]).await;
+    let began = now();
+    let mut n = 0;
+    while now() - began < Duration::from_secs(3) {
+        ask(&c.lookup("cnam"), &format!("x{n}"), 50).await;
+        n += 1;
+        for node in [&a, &b, &c] {
+            assert!(node.lookup("cnam").is_up());
+        }
+        assert_ne!(memcached.value("dip:health:cnam").await.as_deref(), Some(&b"0"[..]));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!c.lookup("cnam").verdict.is_usable(), "it does see the vendor down");
+    assert!([&a, &b, &c].iter().all(|node| node.told(EventType::Degraded).is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_vendor_sees_one_probe_at_a_time_and_few_of_them() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let nodes = three(&[memcached.address()], &vendor).await;
+    vendor.set(Mode::Hang);
+    assert!(all_turn(&nodes, false, Duration::from_secs(10)).await);
+    // What callers began before the breakers opened comes to its end.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = vendor.requests();
+    let began = now();
+    let mut most = 0;
+    while now() - began < Duration::from_secs(4) {
+        most = most.max(vendor.in_flight());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let probes = vendor.requests() - before;
+    assert!(most <= 1, "{most} at a time");
+    assert!((1..=20).contains(&probes), "{probes} probes in four seconds");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_flag_lives_as_long_as_a_node_and_three_seconds_longer_at_most() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let mut nodes = three(&[memcached.address()], &vendor).await;
+    let keys = ["dip:health:cnam", "dip:health:cnam:vendor"];
+    for key in keys {
+        assert!(flag_is(&[&memcached], key, "1", Duration::from_secs(2)).await, "{key}");
+    }
+    nodes.truncate(1);
+    assert_eq!(memcached.say("flush_all").await, "OK");
+    for key in keys {
+        assert!(flag_is(&[&memcached], key, "1", Duration::from_secs(1)).await, "{key} is written again");
+    }
+    let began = now();
+    while now() - began < Duration::from_secs(4) {
+        assert!(memcached.value(keys[0]).await.is_some(), "absent though a node lives");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    nodes.clear();
+    tokio::time::sleep(Duration::from_millis(3050)).await;
+    for key in keys {
+        assert_eq!(memcached.value(key).await, None, "{key} outlives its writers");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_nodes_vote_expires() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let (good, bad) = (Vendor::start(Mode::OK).await, Vendor::start(Mode::OK).await);
+    let servers = [memcached.address()];
+    let a = Node::start("a", shared(&servers), &[("cnam", &cnam(&good))]).await;
+    let nodes = [
+        Node::start("b", shared(&servers), &[("cnam", &cnam(&bad))]).await,
+        Node::start("c", shared(&servers), &[("cnam", &cnam(&bad))]).await,
+    ];
+    bad.set(Mode::Refuse);
+    assert!(all_turn(&nodes, false, Duration::from_secs(5)).await);
+    assert!(until(Duration::from_secs(1), async || (!a.lookup("cnam").is_up()).then_some(())).await.is_some());
+    drop(nodes);
+    let up = async || a.lookup("cnam").is_up().then_some(());
+    assert!(until(Duration::from_secs(5), up).await.is_some(), "the dead go on voting");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_memcached_each_node_decides_alone_and_says_so() {
+    let Some(mut memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let nodes = three(&[memcached.address()], &vendor).await;
+    memcached.kill();
+    vendor.set(Mode::Refuse);
+    assert!(all_turn(&nodes, false, Duration::from_secs(8)).await);
+    let events: Vec<_> = nodes.iter().flat_map(|node| node.told(EventType::Degraded)).collect();
+    assert!(!events.is_empty());
+    assert!(events.iter().all(|event| event.reason.contains("alone")), "{events:?}");
+    // They parted in one epoch and saw the same: a consumer takes them for one.
+    assert_eq!(events.iter().map(|event| event.epoch.unwrap()).collect::<HashSet<_>>().len(), 1, "{events:?}");
+    memcached.restart().await;
+    assert!(flag_is(&[&memcached], "dip:health:cnam", "0", Duration::from_secs(5)).await);
+    vendor.set(Mode::OK);
+    assert!(all_turn(&nodes, true, Duration::from_secs(8)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_operators_orders_reach_every_node_within_a_second_and_one_that_was_away() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let servers = [memcached.address()];
+    let nodes = three(&servers, &vendor).await;
+    for node in &nodes {
+        ask(&node.lookup("cnam"), "k", 1000).await;
+        ask(&node.lookup("cnam"), "l", 1000).await;
+    }
+    let second = Duration::from_secs(1);
+    nodes[0].lookup("cnam").lay_hand(Override::Down);
+    let node = nodes[1].lookup("cnam");
+    node.forget(&node.policy.question("k", &[]).unwrap());
+    let obeyed = async || {
+        let ok = |node: &Node| {
+            let lookup = node.lookup("cnam");
+            let question = |key: &str| lookup.policy.question(key, &[]).unwrap();
+            !lookup.is_up() && lookup.hit(&question("k")).is_none() && lookup.hit(&question("l")).is_some()
+        };
+        nodes.iter().all(ok).then_some(())
+    };
+    assert!(until(second, obeyed).await.is_some());
+    assert!(flag_is(&[&memcached], "dip:health:cnam", "0", second).await);
+
+    let asked = vendor.requests();
+    nodes[2].lookup("cnam").flush();
+    tokio::time::sleep(second).await;
+    let late = Node::start("late", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    assert!(!late.lookup("cnam").is_up(), "it was away when it was said");
+    let all: Vec<&Node> = nodes.iter().chain([&late]).collect();
+    for node in &all {
+        let lookup = node.lookup("cnam");
+        assert!(lookup.hit(&lookup.policy.question("l", &[]).unwrap()).is_none(), "flushed everywhere");
+    }
+    assert_eq!(ask(&late.lookup("cnam"), "l", 1000).await.source, Source::Upstream(Arc::from("vendor")));
+    assert_eq!(vendor.requests(), asked + 1);
+    late.lookup("cnam").lay_hand(Override::Auto);
+    let up = async || all.iter().all(|node| node.lookup("cnam").is_up()).then_some(());
+    assert!(until(second, up).await.is_some());
+    let told: usize = all.iter().map(|node| node.told(EventType::Degraded).len()).sum();
+    assert_eq!(told, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_node_could_not_tell_another_tells_under_the_same_id() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let servers = [memcached.address()];
+    let a = Node::start("a", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    let b = Node::start("b", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    let epoch = Arc::new(AtomicU64::new(0));
+    // As it stands when a node's `cas` has turned the verdict and the node is killed in that moment.
+    let turned = async || {
+        let (bytes, version) = a.cluster.shared().read("nodes", "cnam").await.ok()??;
+        let mut document: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        epoch.store(document["epoch"].as_u64().unwrap() + 1, Ordering::Relaxed);
+        document["epoch"] = epoch.load(Ordering::Relaxed).into();
+        document["up"] = true.into();
+        document["by"] = "dead/000000".into();
+        document["told"] = false.into();
+        let bytes = serde_json::to_vec(&document).unwrap();
+        a.cluster.shared().swap(("nodes", "cnam"), bytes, Some(version), 0).await.ok()?.then_some(())
+    };
+    assert!(until(Duration::from_secs(2), turned).await.is_some());
+    let told = || [&a, &b].iter().flat_map(|node| node.told(EventType::Recovered)).map(|event| event.epoch).collect();
+    let heard = async || Some(told()).filter(|epochs: &Vec<Option<u64>>| !epochs.is_empty());
+    let epochs = until(Duration::from_secs(6), heard).await.expect("an heir tells");
+    assert_eq!(epochs, [Some(epoch.load(Ordering::Relaxed))]);
+}
