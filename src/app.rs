@@ -28,6 +28,7 @@ use crate::front::memcached;
 use crate::lookup::{Cluster, Lookups};
 use crate::policy::{Fault, Policy};
 use crate::telemetry::recorder;
+use crate::warm::Warming;
 
 /// How often dead entries are taken away.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -123,6 +124,7 @@ impl App {
         }
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
+            warming: Warming::new(Arc::clone(&lookups)),
             events: Arc::clone(&events),
             rights: ArcSwap::from_pointee(config.admin.clone()),
             simulator,
@@ -283,6 +285,7 @@ impl App {
     pub async fn drain(mut self) {
         self.door.ready.store(false, Ordering::Release);
         self.events.raise(Event::of_node(EventType::NodeStopping, "told to stop"));
+        self.door.warming.stop();
         self.drain.begin();
         // Each front cuts off by itself what is still there after the drain time.
         while self.fronts.join_next().await.is_some() {}

@@ -13,6 +13,7 @@
 //! - [`health`]: may we ask it? Breaker, seats, holds, the 1/0 flag.
 //!
 //! - [`replay`]: stubbed answers against a policy, without asking anybody.
+//! - [`warm`]: keys are asked before anybody calls.
 //!
 //! Beside the way, never awaited by a call: [`events`], [`telemetry`], [`admin`].
 //! Around it: [`config`], [`app`] which wires it all, [`demo`], [`cli`].
@@ -28,6 +29,7 @@ pub mod cache;
 pub mod upstream;
 pub mod health;
 pub mod replay;
+pub mod warm;
 
 pub mod events;
 pub mod telemetry;

@@ -11,6 +11,7 @@ mod status;
 mod health;
 mod rights;
 mod targets;
+mod warm;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, put};
+use axum::routing::{delete, get, post, put};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use crate::deadline::{Instant, now};
 use crate::events::Events;
 use crate::lookup::Lookups;
 use crate::telemetry::{recorder, table_age};
+use crate::warm::Warming;
 
 pub use pulse::Pulse;
 
@@ -44,6 +46,8 @@ const MAX_BODY: usize = 64 * 1024;
 pub struct Admin {
     /// The lookups.
     pub lookups: Arc<Lookups>,
+    /// Where warm jobs are begun.
+    pub warming: Arc<Warming>,
     /// The latest events.
     pub events: Arc<Events>,
     /// Who may change something.
@@ -101,6 +105,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/target/{target}", put(targets::avoid).delete(targets::trust))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
+        .route("/v1/warm/{lookup}", post(warm::warm))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
         .route("/", get(page::page))

@@ -23,6 +23,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": (now() - admin.started).as_secs(),
         "lookups": lookups,
+        "warm": admin.warming.jobs(),
         "events": admin.events.recent().iter().rev().map(of_event).collect::<Vec<_>>(),
     }))
 }

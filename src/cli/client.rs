@@ -65,6 +65,31 @@ impl Proxy {
         Ok(text)
     }
 
+    /// Sends a body to the admin listener piece by piece; what comes back may begin before it ends, and has no time
+    /// limit of its own.
+    pub(super) async fn stream(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: reqwest::Body,
+    ) -> anyhow::Result<Response> {
+        let mut url = url(&self.admin, path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.client.request(Method::POST, url).timeout(Duration::MAX).body(body);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        let response = self.send(request, &self.admin).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = response.text().await.unwrap_or_default();
+        bail!("{}", if text.trim().is_empty() { status.to_string() } else { text.trim().to_owned() });
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, address: &str) -> anyhow::Result<Response> {
         request.send().await.with_context(|| {
             format!("no proxy answers at {address}; start one with `dipcache serve`, or name its config with -c")

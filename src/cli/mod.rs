@@ -8,6 +8,7 @@ mod replay;
 mod serve;
 mod status;
 mod try_dip;
+mod warm;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -131,6 +132,14 @@ enum Command {
         /// Only this key
         key: Option<String>,
     },
+    /// Ask for many keys before anybody calls, through the running proxy and never in a call's way
+    #[command(after_help = "Example: dipcache warm lrn yesterday.txt.gz --rate 500     # goes on where it was stopped")]
+    Warm {
+        #[command(flatten)]
+        config: WhichConfig,
+        #[command(flatten)]
+        wish: warm::Wish,
+    },
 }
 
 /// Which config file a command reads.
@@ -158,6 +167,7 @@ pub fn main() -> ExitCode {
         }
         Command::Status { config, watch, json } => status::run(config.config.as_deref(), watch, json),
         Command::Health { config, lookup, hand } => client::health(config.config.as_deref(), &lookup, hand.as_deref()),
+        Command::Warm { config, wish } => warm::run(config.config.as_deref(), &wish),
         Command::Flush { config, lookup, key } => client::flush(config.config.as_deref(), &lookup, key.as_deref()),
     };
     match done {

@@ -72,6 +72,19 @@ fn table(status: &Value) -> String {
             );
         }
     }
+    for job in status["warm"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            out,
+            "\nwarming {}: {}, {} keys, {} fresh already, {} dips, {} failed{}",
+            text(&job["lookup"]),
+            text(&job["state"]),
+            job["keys"],
+            job["hits"],
+            job["dips"],
+            job["failed"],
+            job["why"].as_str().map_or(String::new(), |why| format!(" ({why})")),
+        );
+    }
     out
 }
 
@@ -97,9 +110,14 @@ mod tests {
                 "last_minute": { "p50_ms": 0.05, "p99_ms": null },
                 "upstreams": [{ "name": "vendor-a", "breaker": "open", "since_s": 3, "failure_ratio": 1.0, "samples": 9, "hold": null }],
             }},
+            "warm": [{ "lookup": "lrn", "state": "waiting", "why": "no money", "keys": 9, "hits": 2, "dips": 6, "failed": 1 }],
         });
         let table = table(&status);
         assert!(table.contains("lrn                 0        12  50.0 %   0.05 ms         –          3"), "{table}");
+        assert!(
+            table.contains("warming lrn: waiting, 9 keys, 2 fresh already, 6 dips, 1 failed (no money)"),
+            "{table}"
+        );
         assert!(table.contains("vendor-a       open for 3 s, 100.0 % of 9 dips failed"), "{table}");
     }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::deadline::Instant;
+use crate::health::pace::Pace;
 use crate::policy::Rate;
 
 /// A token bucket.
@@ -16,13 +17,15 @@ pub struct Bucket {
     tolerance: Duration,
     /// When the next token would come at the steady rate.
     next: Instant,
+    /// What is left over for dips that have time.
+    idle: Pace,
 }
 
 impl Bucket {
     /// A full bucket.
     pub fn new(rate: Rate, now: Instant) -> Self {
         let step = Duration::from_secs_f64(1.0 / rate.per_second.max(1e-6));
-        Self { step, tolerance: step * rate.burst.saturating_sub(1), next: now }
+        Self { step, tolerance: step * rate.burst.saturating_sub(1), next: now, idle: Pace::new(rate.per_second, now) }
     }
 
     /// Takes a token, or says how long to wait for one.
@@ -36,7 +39,16 @@ impl Bucket {
             return Err(ahead - self.tolerance);
         }
         self.next = next + self.step;
+        self.idle.taken(now);
         Ok(())
+    }
+
+    /// Takes a token that calls have left over. They do not miss it: theirs are counted for themselves.
+    ///
+    /// # Errors
+    /// The time until one is there.
+    pub fn take_idle(&mut self, now: Instant) -> Result<(), Duration> {
+        self.idle.take(now)
     }
 }
 

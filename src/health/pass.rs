@@ -12,6 +12,7 @@ use crate::deadline::{Deadline, Instant};
 use crate::health::breaker::{Breaker, Change, State};
 use crate::health::bucket::Bucket;
 use crate::health::hold::Hold;
+use crate::health::idle::{IdleSeat, IdleSeats};
 use crate::health::window::Counts;
 use crate::policy::{BreakerRules, Rate};
 
@@ -28,6 +29,9 @@ pub struct UpstreamHealth {
     holds_in_a_row: AtomicU32,
     bucket: Option<Mutex<Bucket>>,
     seats: Arc<Semaphore>,
+    /// How many seats there are.
+    pub(super) concurrency: usize,
+    pub(super) idle: IdleSeats,
     in_flight: AtomicU64,
 }
 
@@ -58,6 +62,8 @@ pub struct Pass {
     began: Instant,
     probe: bool,
     counted: bool,
+    /// Its seat, where it is a dip that nobody waits for.
+    idle: Option<IdleSeat>,
 }
 
 /// A seat among the dips in flight.
@@ -70,12 +76,15 @@ pub struct Seat {
 impl UpstreamHealth {
     /// A healthy upstream.
     pub fn new(rules: BreakerRules, concurrency: usize, rate: Option<Rate>, now: Instant) -> Arc<Self> {
+        let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             breaker: Mutex::new(Breaker::new(rules, now)),
             hold: Mutex::new(None),
             holds_in_a_row: AtomicU32::new(0),
             bucket: rate.map(|rate| Mutex::new(Bucket::new(rate, now))),
-            seats: Arc::new(Semaphore::new(concurrency.clamp(1, Semaphore::MAX_PERMITS))),
+            seats: Arc::new(Semaphore::new(concurrency)),
+            concurrency,
+            idle: IdleSeats::default(),
             in_flight: AtomicU64::new(0),
         })
     }
@@ -125,7 +134,24 @@ impl UpstreamHealth {
 
     fn make_pass(self: &Arc<Self>, now: Instant, probe: bool) -> Pass {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Pass { health: Arc::clone(self), began: now, probe, counted: false }
+        Pass { health: Arc::clone(self), began: now, probe, counted: false, idle: None }
+    }
+
+    /// A pass of the idle lane, which brings its seat along.
+    pub(super) fn make_idle_pass(self: &Arc<Self>, now: Instant, seat: IdleSeat) -> Pass {
+        let mut pass = self.make_pass(now, false);
+        pass.idle = Some(seat);
+        pass
+    }
+
+    /// Takes what calls have left of the rate, or says when there is something again.
+    pub(super) fn take_idle_token(&self, now: Instant) -> Result<(), Duration> {
+        self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.lock().take_idle(now))
+    }
+
+    /// Seats that calls have taken.
+    pub(super) fn seats_taken(&self) -> usize {
+        self.concurrency.saturating_sub(self.seats.available_permits())
     }
 
     /// Waits for a seat, no longer than the deadline. `None` is our own overload, never the upstream's fault.
@@ -202,6 +228,11 @@ impl Pass {
     /// True for a probe of ours.
     pub fn is_probe(&self) -> bool {
         self.probe
+    }
+
+    /// True for one that brings its own seat: nobody waits for it.
+    pub fn is_idle(&self) -> bool {
+        self.idle.is_some()
     }
 
     /// How long this dip has been under way.

@@ -50,8 +50,11 @@ pub(super) async fn attempt(
 ) -> Ended {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
     // A probe needs no seat: dips that hang may hold all of them, and would keep it from finding the upstream healed.
+    // An idle dip has brought its own.
     let (mut pass, mut times, mut _seat) = (pass, times, None);
-    if !pass.is_probe() {
+    if pass.is_idle() {
+        member.wanted(&question);
+    } else if !pass.is_probe() {
         _seat = member.health.seat(times.overdue.earlier(times.cut)).await;
         if _seat.is_none() {
             lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
@@ -273,7 +276,8 @@ impl Lookup {
         self.retired.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_retired(&self) -> bool {
+    /// True once another policy runs under this name, or none.
+    pub fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
     }
 

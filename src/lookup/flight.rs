@@ -43,6 +43,8 @@ pub struct Flights {
 struct Flying {
     landing: Landing,
     disowned: Arc<AtomicBool>,
+    /// Nobody waits for it, and no caller is made to.
+    idle: bool,
 }
 
 /// What a caller gets.
@@ -81,8 +83,8 @@ impl Room {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    fn take(&self) -> bool {
-        let most = self.most.load(Ordering::Relaxed);
+    fn take(&self, idle: bool) -> bool {
+        let most = self.most.load(Ordering::Relaxed) >> u32::from(idle);
         let more = |taken: usize| (taken < most).then_some(taken + 1);
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
@@ -104,18 +106,29 @@ impl Flights {
     }
 
     /// Joins the flight of this key, or starts one. `None` when there are too many already.
+    ///
+    /// An idle flight is not joined: it may be waiting for calls to leave it room. It goes on by itself.
     pub fn board(self: &Arc<Self>, id: &CompactString) -> Option<Boarding> {
+        self.board_as(id, false)
+    }
+
+    /// As [`Flights::board`], for somebody who has time: joins any flight, and takes no more than half of the room.
+    pub fn board_idle(self: &Arc<Self>, id: &CompactString) -> Option<Boarding> {
+        self.board_as(id, true)
+    }
+
+    fn board_as(self: &Arc<Self>, id: &CompactString, idle: bool) -> Option<Boarding> {
         let mut shard = self.shard(id).lock();
-        if let Some(flying) = shard.get(id) {
+        if let Some(flying) = shard.get(id).filter(|flying| idle || !flying.idle) {
             return Some(Boarding::Follow(Ticket(flying.landing.clone())));
         }
-        if !self.room.take() {
+        if !self.room.take(idle) {
             return None;
         }
         self.count.fetch_add(1, Ordering::Relaxed);
         let (landing, ticket) = watch::channel(None);
         let disowned = Arc::<AtomicBool>::default();
-        shard.insert(id.clone(), Flying { landing: ticket.clone(), disowned: Arc::clone(&disowned) });
+        shard.insert(id.clone(), Flying { landing: ticket.clone(), disowned: Arc::clone(&disowned), idle });
         let pilot = Pilot { flights: Arc::clone(self), id: id.clone(), landing, disowned };
         Some(Boarding::Lead(pilot, Ticket(ticket)))
     }
@@ -238,6 +251,20 @@ mod tests {
         drop(boarded);
         assert!(flights.is_empty() && others.is_empty());
         assert!(flights.board(&"one more".into()).is_some());
+    }
+
+    #[test]
+    fn a_caller_joins_no_idle_flight_and_an_idle_one_joins_any() {
+        let flights = Flights::new(Arc::default());
+        let id = CompactString::from("a");
+        let Some(Boarding::Lead(idle, _)) = flights.board_idle(&id) else { panic!("the first leads") };
+        assert!(matches!(flights.board_idle(&id), Some(Boarding::Follow(_))));
+        let Some(Boarding::Lead(call, _)) = flights.board(&id) else { panic!("a caller does not wait for it") };
+        assert!(!idle.is_disowned(), "its answer is as good");
+        drop(idle);
+        assert!(matches!(flights.board_idle(&id), Some(Boarding::Follow(_))), "the caller's flight is still there");
+        drop(call);
+        assert!(flights.is_empty());
     }
 
     #[tokio::test]

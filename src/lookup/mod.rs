@@ -28,6 +28,7 @@ mod sharing;
 mod cluster;
 mod tables;
 mod targets;
+mod warm;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -52,6 +53,7 @@ use sharing::Purpose;
 pub use cluster::Cluster;
 pub use member::Member;
 pub use registry::Lookups;
+pub use warm::{Idle, Warmed};
 
 /// One lookup, running: its policy, its cache, its flights, its upstreams and their health.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::deadline::{Deadline, Instant, now};
-use crate::health::Refused;
+use crate::health::{Pass, Refused};
 use crate::lookup::Lookup;
 use crate::lookup::attempt::{Ended, Times, attempt};
 use crate::lookup::flight::Pilot;
@@ -30,14 +30,23 @@ use crate::policy::{Order, Question};
 /// The share of the budget that is kept back, so that what is there reaches the callers in time.
 const KEPT_BACK: u32 = 20;
 
+/// Who wants the answer.
+#[derive(Debug)]
+pub(super) enum Lane {
+    /// Callers wait for it.
+    Call,
+    /// Nobody does: only what calls leave over is taken. With the pass for the first upstream.
+    Idle(Option<Pass>),
+}
+
 /// Asks the upstreams in their order, lands the flight with what they say, and keeps it.
 /// The callers' budget has been running since `began`.
-pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, began: Instant) {
+pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, began: Instant, lane: Lane) {
     let budget = lookup.policy.budget;
     let (call, cut) = (Deadline::at(began + budget.call), Deadline::at(began + budget.background));
     let question = Arc::new(question);
     let landing = Deadline::at(began + budget.call - budget.call / KEPT_BACK);
-    let mut race = Race::new(lookup, &question, call, cut);
+    let mut race = Race::new(lookup, &question, call, cut, lane);
 
     race.run(Some(landing)).await;
     let Some(given) = race.gathering.result() else { return pilot.land(race.failed.answer()) };
@@ -74,6 +83,7 @@ struct Race<'a> {
     question: &'a Arc<Question>,
     call: Deadline,
     cut: Deadline,
+    lane: Lane,
     turns: std::ops::Range<usize>,
     next_turn: Instant,
     /// Set while `next_turn` is a hedge's: when the next one is asked if no extra request is allowed.
@@ -84,13 +94,16 @@ struct Race<'a> {
 }
 
 impl<'a> Race<'a> {
-    fn new(lookup: &'a Arc<Lookup>, question: &'a Arc<Question>, call: Deadline, cut: Deadline) -> Self {
-        lookup.allowance.lock().dip();
+    fn new(lookup: &'a Arc<Lookup>, question: &'a Arc<Question>, call: Deadline, cut: Deadline, lane: Lane) -> Self {
+        if matches!(lane, Lane::Call) {
+            lookup.allowance.lock().dip();
+        }
         Self {
             lookup,
             question,
             call,
             cut,
+            lane,
             turns: 0..lookup.members.len(),
             next_turn: now(),
             without_hedge: None,
@@ -146,6 +159,11 @@ impl<'a> Race<'a> {
             if !self.gathering.wants(index) {
                 continue;
             }
+            if let Lane::Idle(pass) = &mut self.lane {
+                let pass = pass.take();
+                self.start_idle(index, pass);
+                continue;
+            }
             let emergency = self.lookup.policy.chain.emergency;
             match self.lookup.members[index].health.pass_or(now(), emergency) {
                 Ok(pass) => {
@@ -166,6 +184,28 @@ impl<'a> Race<'a> {
                 }
             }
         }
+    }
+
+    /// Asks as soon as calls leave room. Nobody waits, so the next one's turn comes with this one's end.
+    fn start_idle(&mut self, index: usize, pass: Option<Pass>) {
+        let (lookup, question) = (Arc::clone(self.lookup), Arc::clone(self.question));
+        let (cut, call) = (self.cut, lookup.policy.budget.call);
+        (self.next_turn, self.without_hedge) = (cut.moment(), None);
+        let attempt = async move {
+            let pass = match pass {
+                Some(pass) => Ok(pass),
+                None => lookup.members[index].health.idle_pass_by(cut, lookup.policy.warm.share).await,
+            };
+            let ended = match pass {
+                Ok(pass) => {
+                    let times = Times { overdue: Deadline::after(call), cut };
+                    attempt(lookup, index, question, pass, times).await
+                }
+                Err(refused) => Err(refused.outcome.into()),
+            };
+            (index, ended)
+        };
+        self.running.push(attempt.boxed());
     }
 
     /// How long after this upstream the next one is asked as well, where dips are hedged.

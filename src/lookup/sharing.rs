@@ -7,6 +7,8 @@
 //! else                    ask the upstreams
 //! ```
 //!
+//! A renewal is made by one node of the cluster with or without `single_flight`.
+//!
 //! Whatever the shared cache does, a flight loses at most one of its timeouts here (and no more than a tenth of the
 //! callers' budget), and nothing when it is known to be down.
 
@@ -19,6 +21,7 @@ use crate::cache::entry::{Entry, Freshness};
 use crate::cache::shared::{Place, SharedCache};
 use crate::deadline::{Deadline, calendar, now, tick};
 use crate::lookup::flight::Pilot;
+use crate::lookup::race::Lane;
 use crate::lookup::{Cluster, Lookup, race};
 use crate::policy::Question;
 
@@ -40,7 +43,9 @@ pub(super) enum Purpose {
 /// Finds the answer, with the other nodes or else at the upstreams, and lands.
 pub(super) async fn fly(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, purpose: Purpose) {
     let began = now();
-    let Some((cluster, era)) = lookup.memory() else { return race::race(lookup, question, pilot, began).await };
+    let Some((cluster, era)) = lookup.memory() else {
+        return race::race(lookup, question, pilot, began, Lane::Call).await;
+    };
     let (shared, disowned) = (cluster.shared(), pilot.disowned());
     let look = || lookup.from_others(shared, era, &question, purpose, &disowned);
     if let Some(answer) = look().await {
@@ -51,8 +56,10 @@ pub(super) async fn fly(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, 
         }
         return;
     }
-    if !shared.settings().single_flight || lookup.anybody_to_ask().is_err() {
-        return race::race(lookup, question, pilot, began).await;
+    // What is still fresh is renewed once in the cluster, whatever else is asked twice.
+    let alone = !shared.settings().single_flight && purpose == Purpose::Answer;
+    if alone || lookup.anybody_to_ask().is_err() {
+        return race::race(lookup, question, pilot, began, Lane::Call).await;
     }
     let budget = lookup.policy.budget.call;
     let name = format!("{}:{}", lookup.policy.name, question.id);
@@ -67,10 +74,16 @@ pub(super) async fn fly(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, 
                 return pilot.land(answer);
             }
         }
-        // Who holds the lease is slow or gone. A second dip is the lesser evil.
+        // Who holds the lease is slow or gone. Who waits is helped by a second dip, and a fresh entry waits for no one.
+        if purpose == Purpose::Renew
+            && let Some(ours) =
+                lookup.local.get(&question.id, tick()).filter(|e| e.freshness(tick()) == Freshness::Fresh)
+        {
+            return pilot.land(ours.answer(Source::Local, tick()));
+        }
     }
     let id = question.id.clone();
-    race::race(lookup, question, pilot, began).await;
+    race::race(lookup, question, pilot, began, Lane::Call).await;
     let tick = tick();
     if matches!(lease, Ok(true)) && lookup.local.get(&id, tick).is_none_or(|e| e.freshness(tick) != Freshness::Fresh) {
         // There is no answer to wait for: the next one may try.
@@ -129,6 +142,19 @@ impl Lookup {
             }
             (Freshness::Stale | Freshness::Dead, _) => None,
         }
+    }
+
+    /// True when another node has asked for this already: then it is kept here too, and needs no dip.
+    pub async fn is_known_elsewhere(self: &Arc<Self>, question: &Question) -> bool {
+        let Some((cluster, era)) = self.memory() else { return false };
+        // A flush that comes meanwhile begins another era.
+        let disowned = AtomicBool::new(false);
+        let found = self.from_others(cluster.shared(), era, question, Purpose::Renew, &disowned).await;
+        if found.is_some() && self.memory().is_none_or(|(_, now)| now != era) {
+            self.local.forget(&question.id);
+            return false;
+        }
+        found.is_some()
     }
 
     /// True for an answer that was given before its key was flushed, or asked for before: its server may have been away

@@ -26,6 +26,7 @@ pub mod secret;
 pub mod service;
 pub mod sip;
 pub mod vault;
+pub mod warm;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
 pub use secret::Secret;
 pub use sip::{Destination, Transport};
 pub use vault::Vault;
+pub use warm::Warm;
 
 /// One lookup, checked and compiled.
 #[derive(Debug)]
@@ -78,6 +80,8 @@ pub struct Policy {
     pub upstreams: Vec<UpstreamPolicy>,
     /// How several answers make one, and what they cost.
     pub chain: Chain,
+    /// What is asked before anybody calls.
+    pub warm: Warm,
     /// Equal for two policies whose answers may share a cache: kind, inputs, requests, rules and fields.
     pub shape: u64,
     /// Equal for two policies that are the same in everything, secrets' values included.

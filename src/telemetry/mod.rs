@@ -8,7 +8,9 @@ pub mod log;
 pub mod meters;
 pub mod recorder;
 mod tables;
+mod warm;
 
 pub use histogram::Histogram;
 pub use meters::{FrontName, Meters};
 pub use tables::{TableMeters, table_age};
+pub use warm::WarmMeters;

@@ -6,6 +6,7 @@
 pub(super) mod chain;
 mod input;
 mod upstream;
+pub(super) mod warm;
 mod words;
 
 use indexmap::IndexMap;
@@ -55,6 +56,7 @@ pub(super) struct PolicyFile {
     #[serde(default)]
     pub then: Vec<Spanned<chain::ThenFile>>,
     pub cost: Option<Spanned<chain::CostFile>>,
+    pub warm: Option<Spanned<warm::WarmFile>>,
 }
 
 /// `[maps.NAME]`: a vendor's word and what it means. A word between slashes is a regular expression, and `*` stands

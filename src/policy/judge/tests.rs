@@ -263,6 +263,7 @@ fn policy(applies_when: Option<&str>, fallback: Vec<(String, FallbackValue)>) ->
         field_order: vec![],
         upstreams: vec![],
         chain: crate::policy::Chain::default(),
+        warm: crate::policy::Warm::default(),
         shape: 0,
         fingerprint: 0,
     }
