@@ -26,6 +26,7 @@ mod race;
 mod registry;
 mod sharing;
 mod cluster;
+mod lease;
 mod tables;
 mod targets;
 mod warm;
@@ -51,6 +52,7 @@ use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
 pub use cluster::Cluster;
+pub use lease::Lease;
 pub use member::Member;
 pub use registry::Lookups;
 pub use warm::{Idle, Warmed};
