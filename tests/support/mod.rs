@@ -12,6 +12,7 @@
 
 pub mod caller;
 pub mod kamailio;
+pub mod kafka;
 pub mod lookups;
 pub mod mariadb;
 pub mod meddler;
