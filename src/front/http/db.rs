@@ -14,6 +14,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 
 use crate::answer::{Answer, Outcome, Source};
+use crate::deadline::{Instant, tick_at};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::form::Form;
@@ -63,15 +64,15 @@ enum BadSelection {
 }
 
 /// Does all that needs no waiting.
-pub fn select<D: Desk>(desk: &D, lookup: &str, query: &str) -> Step<D::Line> {
+pub fn select<D: Desk>(desk: &D, lookup: &str, query: &str, now: Instant) -> Step<D::Line> {
     let Some(line) = ask::find(desk, lookup) else { return ask::unknown(desk) };
-    match selected(&line, query) {
+    match selected(&line, query, now) {
         Ok(step) => step,
         Err(bad) => ask::refuse(&line, Outcome::InvalidInput, bad),
     }
 }
 
-fn selected<L: Line>(line: &L, query: &str) -> Result<Step<L>, BadSelection> {
+fn selected<L: Line>(line: &L, query: &str, now: Instant) -> Result<Step<L>, BadSelection> {
     let selection = Selection::read(query)?;
     let (key, inputs, own) = selection.sorted(line)?;
     let form = Form::Rows(selection.columns.as_slice().into());
@@ -89,7 +90,7 @@ fn selected<L: Line>(line: &L, query: &str) -> Result<Step<L>, BadSelection> {
             });
         }
     };
-    if let Some(answer) = line.hit(&question) {
+    if let Some(answer) = line.hit(&question, tick_at(now)) {
         line.answered(Front::Http, &answer, Duration::ZERO);
         return Ok(Step::Say(Said::Answer { line: line.clone(), answer, form }));
     }
