@@ -1,11 +1,9 @@
 //! `[warm]`: what is asked before anybody calls.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use crate::policy::file::warm::WarmFile;
 use crate::policy::warm::Warm;
-use crate::written::Ratio;
+use crate::written::{Ratio, Spanned};
 
 impl Check<'_> {
     pub(super) fn warm(&mut self, file: Option<Spanned<WarmFile>>) -> Warm {

@@ -4,10 +4,11 @@ use serde::Deserialize;
 
 use crate::written::{Field, Ratio};
 
-/// `[warm]`
+/// `[warm]`: what is asked before anybody calls.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct WarmFile {
-    /// 0.5; up to which part of an upstream's `concurrency` calls and warm dips together may go.
+    /// Up to which part of an upstream's `concurrency` calls and warm dips together may go. Default: 0.5.
     pub share: Field<Ratio>,
 }
