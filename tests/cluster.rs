@@ -11,16 +11,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dipcache::answer::{Outcome, Source};
+use dipcache::config::Shared;
 use dipcache::deadline::now;
 use dipcache::events::EventType;
 use dipcache::health::Override;
 use dipcache::telemetry::recorder;
 
 use support::lookups::ask;
+use support::meddler::{Meddler, Meddling};
 use support::memcached::Memcached;
-use support::nodes::{Node, shared};
+use support::nodes::{self, Node};
 use support::process::until;
 use support::vendor::{Mode, Vendor};
+
+/// `[shared]` with these servers. What is late on a busy machine must not pass for what is lost.
+fn shared(servers: &[String]) -> Shared {
+    Shared { timeout: Duration::from_millis(50), ..nodes::shared(servers) }
+}
 
 fn cnam(vendor: &Vendor) -> String {
     cnam_within(vendor, "100ms", "200ms")
@@ -116,6 +123,23 @@ async fn one_nodes_answer_is_every_nodes_hit_and_a_cold_node_asks_no_vendor() {
     assert_eq!((nobody.outcome, nobody.source), (Outcome::NotFound, Source::Shared));
     assert_eq!(vendor.requests(), asked, "the vendor was not asked");
     assert_eq!(ask(&lookup, "k1", 2000).await.source, Source::Local);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_short_budget_the_upstream_does_not_wait_for_a_slow_memcached() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let line = Meddler::before(memcached.port()).await;
+    let vendor = Vendor::start(Mode::OK).await;
+    // A timeout that is longer than a call may wait.
+    let settings = Shared { timeout: Duration::from_secs(1), ..shared(&[line.address.to_string()]) };
+    let node = Node::start("a", settings, &[("cnam", &cnam_within(&vendor, "400ms", "800ms"))]).await;
+    line.set(Meddling::Delay(Duration::from_millis(900)));
+    for key in ["a", "b", "c"] {
+        let began = now();
+        let answer = ask(&node.lookup("cnam"), key, 400).await;
+        assert_eq!((answer.outcome, answer.source), (Outcome::Found, Source::Upstream("vendor".into())));
+        assert!(now() - began < Duration::from_millis(300), "asked after {:?}", now() - began);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,6 +289,39 @@ async fn without_memcached_each_node_decides_alone_and_says_so() {
     assert!(flag_is(&[&memcached], "dip:health:cnam", "0", Duration::from_secs(5)).await);
     vendor.set(Mode::OK);
     assert!(all_turn(&nodes, true, Duration::from_secs(8)).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_cut_off_from_the_others_decides_alone_under_the_same_ids_and_finds_back() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let line = Meddler::before(memcached.port()).await;
+    let vendor = Vendor::start(Mode::OK).await;
+    let direct = [memcached.address()];
+    let a = Node::start("a", shared(&direct), &[("cnam", &cnam(&vendor))]).await;
+    let b = Node::start("b", shared(&[line.address.to_string()]), &[("cnam", &cnam(&vendor))]).await;
+    let c = Node::start("c", shared(&direct), &[("cnam", &cnam(&vendor))]).await;
+    line.set(Meddling::Refuse);
+    // Until the others' last word is too old for it, and its own for them.
+    tokio::time::sleep(Duration::from_millis(3500)).await;
+    let nodes = [a, b, c];
+    vendor.set(Mode::Refuse);
+    assert!(all_turn(&nodes, false, Duration::from_secs(8)).await);
+    assert_eq!(nodes[1].told(EventType::Degraded).len(), 1, "it sees so by itself");
+    vendor.set(Mode::OK);
+    assert!(all_turn(&nodes, true, Duration::from_secs(8)).await);
+    let ids = |kind| nodes.iter().flat_map(move |node| node.told(kind)).map(|told| told.epoch.unwrap());
+    for kind in [EventType::Degraded, EventType::Recovered] {
+        assert_eq!(ids(kind).count(), 2, "once by those who hear one another, once by it");
+        assert_eq!(ids(kind).collect::<HashSet<_>>().len(), 1, "a consumer takes them for one");
+    }
+    line.set(Meddling::None);
+    let together = async || {
+        let views: Vec<_> = nodes.iter().filter_map(|node| node.lookup("cnam").mind.view(now())).collect();
+        (views.len() == 3 && views.iter().all(|view| view.nodes.len() == 3 && view.epoch == views[0].epoch))
+            .then_some(())
+    };
+    assert!(until(Duration::from_secs(2), together).await.is_some());
+    assert!(nodes.iter().all(|node| node.lookup("cnam").is_up()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

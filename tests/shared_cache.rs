@@ -212,6 +212,35 @@ async fn no_lie_is_believed_and_none_takes_longer_than_the_timeout() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fourth_server_takes_over_what_the_three_before_knew() {
+    const KEYS: usize = 1000;
+    let mut servers = Vec::new();
+    for _ in 0..4 {
+        let Some(server) = Memcached::start().await else { return };
+        servers.push(server);
+    }
+    let addresses: Vec<String> = servers.iter().map(Memcached::address).collect();
+    let timeout = Duration::from_millis(500);
+    let three = Shared { timeout, ..shared(&addresses[..3]) };
+    let four = Shared { timeout, ..shared(&addresses) };
+    let (old, _) = cache(three).await;
+    let ids: Vec<String> = (0..KEYS).map(|n| n.to_string()).collect();
+    ids.iter().for_each(|id| old.put(place(id), &entry(id)));
+    assert!(settles(&old, ids.last().unwrap(), true, Duration::from_secs(5)).await);
+    let places: Vec<_> = ids.iter().map(|id| place(id)).collect();
+    let known = async |cache: &SharedCache| cache.get_many(&places).await.iter().flatten().count();
+    assert!(until(Duration::from_secs(5), async || (known(&old).await == KEYS).then_some(())).await.is_some());
+
+    let (without, _) = cache(four.clone()).await;
+    let stayed = known(&without).await;
+    assert!((KEYS * 7 / 10..KEYS).contains(&stayed), "{stayed} of {KEYS} stayed where they were");
+    let (moving, _) = cache(Shared { before: addresses[..3].to_vec(), ..four }).await;
+    assert_eq!(known(&moving).await, KEYS, "their former owners know them");
+    let moved = async || (known(&without).await == KEYS).then_some(());
+    assert!(until(Duration::from_secs(5), moved).await.is_some(), "and now their new ones");
+}
+
 #[tokio::test]
 async fn a_document_that_is_gone_is_no_error_and_one_that_changed_is_not_written_over() {
     let Some(memcached) = Memcached::start().await else { return };

@@ -23,6 +23,7 @@ pub(super) fn of_lookup(lookup: &Lookup) -> Value {
             "reason": view.reason,
             "nodes": view.nodes.iter().map(|(name, vote)| (name.clone(), json!({
                 "health": u8::from(vote.up),
+                "abstains": vote.abstains,
                 "at_ms": vote.at,
                 "down": vote.down,
                 "reason": vote.reason,

@@ -72,6 +72,13 @@ fn table(status: &Value) -> String {
             );
         }
     }
+    if !status["shared"].is_null() {
+        out.push('\n');
+    }
+    for server in status["shared"]["servers"].as_array().into_iter().flatten() {
+        let state = if server["up"] == true { "up" } else { "down: nobody waits for it" };
+        let _ = writeln!(out, "memcached {}: {state}", text(&server["server"]));
+    }
     for job in status["warm"].as_array().into_iter().flatten() {
         let _ = writeln!(
             out,
@@ -110,6 +117,7 @@ mod tests {
                 "last_minute": { "p50_ms": 0.05, "p99_ms": null },
                 "upstreams": [{ "name": "vendor-a", "breaker": "open", "since_s": 3, "failure_ratio": 1.0, "samples": 9, "hold": null }],
             }},
+            "shared": { "node": "edge-1/00aa00", "servers": [{ "server": "cache-1:11211", "up": false }] },
             "warm": [{ "lookup": "lrn", "state": "waiting", "why": "no money", "keys": 9, "hits": 2, "dips": 6, "failed": 1 }],
         });
         let table = table(&status);
@@ -118,6 +126,7 @@ mod tests {
             table.contains("warming lrn: waiting, 9 keys, 2 fresh already, 6 dips, 1 failed (no money)"),
             "{table}"
         );
+        assert!(table.contains("memcached cache-1:11211: down: nobody waits for it"), "{table}");
         assert!(table.contains("vendor-a       open for 3 s, 100.0 % of 9 dips failed"), "{table}");
     }
 }

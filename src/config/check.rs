@@ -10,7 +10,7 @@ use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFi
 use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Quorum, Ring, Shared, bundle, events, listen};
 use crate::policy::check::secret_mend;
 use crate::policy::{Secret, Vars};
-use crate::written::{Faults, Field, Plain, Spanned, Word, Written};
+use crate::written::{Faults, Field, Lines, Plain, Spanned, Word, Written};
 
 impl Word for LogFormat {
     const WHAT: &'static str = "a log format";
@@ -102,15 +102,8 @@ fn shared(file: Spanned<SharedFile>, faults: &mut Faults) -> Shared {
     if let Some(list) = file.servers.as_ref().filter(|list| list.get_ref().is_empty()) {
         faults.at(&list.span(), "there is no server in the list", MEND);
     }
-    let mut servers = Vec::new();
-    for server in faults.list(file.servers).unwrap_or_default() {
-        if !is_host_and_port(server.get_ref()) {
-            faults.at(&server.span(), format!("`{}` is not a host and a port", server.get_ref()), MEND);
-        } else if servers.contains(server.get_ref()) {
-            faults.at(&server.span(), format!("`{}` is there twice", server.get_ref()), "take one out");
-        }
-        servers.push(server.into_inner());
-    }
+    let servers = server_list(file.servers, MEND, faults);
+    let before = server_list(file.before, "write the list that `servers` was until now, or take it out", faults);
     let prefix = faults.value(file.prefix).map_or_else(
         || "dip:".to_owned(),
         |prefix| {
@@ -135,7 +128,20 @@ fn shared(file: Spanned<SharedFile>, faults: &mut Faults) -> Shared {
     let ring = faults.or(file.ring, Ring::Ketama);
     let quorum = faults.or(file.quorum, Quorum::Majority);
     let single_flight = faults.or(file.single_flight, false);
-    Shared { servers, prefix, timeout, ring, quorum, single_flight }
+    Shared { servers, before, prefix, timeout, ring, quorum, single_flight }
+}
+
+fn server_list(list: Lines<String>, mend: &str, faults: &mut Faults) -> Vec<String> {
+    let mut servers = Vec::new();
+    for server in faults.list(list).unwrap_or_default() {
+        if !is_host_and_port(server.get_ref()) {
+            faults.at(&server.span(), format!("`{}` is not a host and a port", server.get_ref()), mend);
+        } else if servers.contains(server.get_ref()) {
+            faults.at(&server.span(), format!("`{}` is there twice", server.get_ref()), "take one out");
+        }
+        servers.push(server.into_inner());
+    }
+    servers
 }
 
 fn admin(file: AdminFile, faults: &mut Faults) -> AdminRights {

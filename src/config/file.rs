@@ -88,6 +88,8 @@ pub(super) struct SharedFile {
     /// Real memcached servers, `host:port`.
     #[cfg_attr(test, schemars(required))]
     pub servers: Lines<String>,
+    /// After a change of `servers`: the list until now. What it knows moves over for ten minutes.
+    pub before: Lines<String>,
     /// In front of every key. Default: `dip:`.
     pub prefix: Field<String>,
     /// For one operation; a call waits no longer for the shared cache. Default: 5ms.

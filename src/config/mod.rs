@@ -132,6 +132,8 @@ pub struct Node {
 pub struct Shared {
     /// The memcached servers, as `host:port` each. Never empty.
     pub servers: Vec<String>,
+    /// The servers until now, for as long as keys move from them; empty where nothing has changed.
+    pub before: Vec<String>,
     /// In front of every key.
     pub prefix: String,
     /// At most this long for one operation.

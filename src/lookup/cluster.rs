@@ -15,7 +15,7 @@ use crate::deadline::{Deadline, Instant, now};
 use crate::events::{Event, EventType, Events};
 use crate::health::Override;
 use crate::health::flags::{Beaten, Document, Mind, Part, Vote};
-use crate::lookup::{Lookup, Lookups};
+use crate::lookup::{Lookup, Lookups, Member};
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_millis(200);
@@ -25,6 +25,9 @@ const REFRESH: Duration = Duration::from_millis(700);
 const FLAG_LIFE: u32 = 3;
 /// How long a node waits at its start for the shared memory, so that its first dips find it.
 const START: Duration = Duration::from_millis(250);
+/// For so long a node that has not asked anybody yet has no opinion. By then the vote of the one that it may have taken the
+/// place of is gone; two votes of what is one node would tip a quorum.
+const NEW: Duration = Duration::from_secs(3);
 /// How long a probing node keeps its turn, in seconds, beyond what a probe takes.
 const TURN: u32 = 2;
 
@@ -91,7 +94,8 @@ impl Cluster {
             let due = written.as_ref().is_none_or(|(old, at)| *old != flags || now() - *at >= REFRESH);
             if due {
                 let at = now();
-                self.shared.set_everywhere("health", &flags.agreed, FLAG_LIFE).await;
+                let should_be_there = written.as_ref().is_some_and(|(old, _)| old.agreed == flags.agreed);
+                self.shared.set_everywhere("health", &flags.agreed, FLAG_LIFE, should_be_there).await;
                 self.shared.agree_everywhere("health", &flags.alone, FLAG_LIFE).await;
                 written = Some((flags, at));
             }
@@ -174,7 +178,9 @@ impl Lookup {
         let down: Vec<String> =
             self.members.iter().filter(|member| !member.is_usable(now)).map(|member| member.name.to_string()).collect();
         let reason = if down.is_empty() { String::new() } else { format!("not usable: {}", down.join(", ")) };
-        Vote { up: down.len() < self.members.len(), at: 0, down, reason }
+        let idle = |member: &Member| member.health.breaker(now).2.total == 0;
+        let abstains = down.is_empty() && now - self.since < NEW && self.members.iter().all(idle);
+        Vote { up: down.len() < self.members.len(), at: 0, abstains, down, reason }
     }
 
     /// Carries out what a beat has brought.

@@ -41,7 +41,7 @@ use parking_lot::Mutex;
 use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
-use crate::deadline::{Deadline, now, tick};
+use crate::deadline::{Deadline, Instant, now, tick};
 use crate::events::{Events, Summary, SummaryKind};
 use crate::health::flags::Mind;
 use crate::health::{Allowance, FailedTargets, Spend, Verdict};
@@ -91,6 +91,8 @@ pub struct Lookup {
     events: Arc<Events>,
     /// Held by who looks at the upstreams to turn the flag.
     turning: Mutex<()>,
+    /// When it began to run.
+    since: Instant,
     /// True once another policy runs under this name.
     retired: AtomicBool,
 }

@@ -235,6 +235,7 @@ impl Lookup {
             spend,
             peers,
             turning: Mutex::default(),
+            since: now(),
             retired: AtomicBool::new(false),
         })
     }

@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::harness::{FLAG, Fleet, Reader, all_read, cnam};
-use crate::is_full;
 use crate::support::SLACK;
 use crate::support::memcached::Memcached;
 use crate::support::vendor::{Mode, Vendor};
+use crate::{is_full, is_strict};
 
 /// Somebody who looks for the flag all the time.
 struct Watch {
@@ -57,7 +57,7 @@ impl Watch {
 }
 
 fn a_second() -> Duration {
-    Duration::from_secs(1) + if is_full() { Duration::ZERO } else { SLACK }
+    Duration::from_secs(1) + if is_strict() { Duration::ZERO } else { SLACK }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +98,7 @@ async fn it_is_never_absent_while_a_node_lives_and_gone_soon_after_the_last() {
         }
         println!("gone {:?} after the last node's death", now() - died);
     }
-    let limit = Duration::from_secs(3) + if is_full() { Duration::from_millis(50) } else { SLACK };
+    let limit = Duration::from_secs(3) + if is_strict() { Duration::from_millis(50) } else { SLACK };
     assert!(now() - died <= limit, "gone after {:?}", now() - died);
     assert!(fleet.told().is_empty(), "nothing was ever wrong: {:?}", fleet.told());
 }

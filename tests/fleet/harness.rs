@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::is_full;
+use crate::is_strict;
 use crate::support::caller::{Caller, get};
 use crate::support::memcached::Memcached;
 use crate::support::proxy::Proxy;
@@ -21,7 +21,7 @@ pub(crate) const FLAG: &str = "dip:health:cnam";
 
 /// What a caller waits at most. On a busy machine a vendor that is well must not look sick.
 pub(crate) fn budget() -> Duration {
-    Duration::from_millis(if is_full() { 50 } else { 300 })
+    Duration::from_millis(if is_strict() { 50 } else { 300 })
 }
 
 /// A lookup of any text, with breakers that open and close quickly.
@@ -31,8 +31,9 @@ pub(crate) fn cnam(vendor: &Vendor) -> String {
 
 pub(crate) fn cnam_within(vendor: &Vendor, budget: Duration) -> String {
     let url = vendor.url("/{{ key }}");
+    let (call, background) = (budget.as_millis(), budget.as_millis() + 200);
     format!(
-        "[input]\nkey = {{ type = \"text\" }}\n[budget]\ncall = \"{budget:?}\"\nbackground = \"500ms\"\n\
+        "[input]\nkey = {{ type = \"text\" }}\n[budget]\ncall = \"{call}ms\"\nbackground = \"{background}ms\"\n\
          [breaker]\nopen = \"200ms\"\nopen_max = \"400ms\"\n\
          [[upstream]]\nname = \"vendor\"\ntype = \"http\"\nurl = \"{url}\"\n[upstream.fields]\nkey = \"body.key\"\n"
     )
@@ -40,7 +41,7 @@ pub(crate) fn cnam_within(vendor: &Vendor, budget: Duration) -> String {
 
 /// Starts a node that shares these servers, whose answers it takes for late only when they are, even on a busy machine.
 pub(crate) async fn node(name: &str, servers: &[String], policy: &str) -> Proxy {
-    node_within(name, servers, policy, Duration::from_millis(if is_full() { 5 } else { 30 })).await
+    node_within(name, servers, policy, Duration::from_millis(if is_strict() { 5 } else { 30 })).await
 }
 
 pub(crate) async fn node_within(name: &str, servers: &[String], policy: &str, timeout: Duration) -> Proxy {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dipcache::deadline::{Deadline, now};
 
 use crate::harness::{Fleet, all_read, cnam};
-use crate::is_full;
+use crate::is_strict;
 use crate::support::SLACK;
 use crate::support::caller::get;
 use crate::support::memcached::Memcached;
@@ -14,7 +14,7 @@ use crate::support::proxy::Proxy;
 use crate::support::vendor::{Mode, Vendor};
 
 fn second() -> Duration {
-    Duration::from_secs(1) + if is_full() { Duration::ZERO } else { SLACK }
+    Duration::from_secs(1) + if is_strict() { Duration::ZERO } else { SLACK }
 }
 
 async fn source(node: &Proxy, key: &str) -> String {

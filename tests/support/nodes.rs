@@ -23,6 +23,7 @@ pub struct Node {
 pub fn shared(servers: &[String]) -> Shared {
     Shared {
         servers: servers.to_vec(),
+        before: Vec::new(),
         prefix: "dip:".to_owned(),
         timeout: Duration::from_millis(5),
         ring: Ring::Ketama,

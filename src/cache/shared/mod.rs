@@ -12,7 +12,8 @@
 //!
 //! Invariants: no operation takes longer than `[shared] timeout`; a connection goes back to its pool only after the
 //! last byte of an answer; whatever is in doubt is a miss. Absent on purpose: a second copy of a key, and
-//! another server in place of one that is down. The upstreams are the second copy.
+//! another server in place of one that is down. The upstreams are the second copy. After a change of the servers a key's
+//! former owner is asked beside the new one, for a while.
 
 mod key;
 mod ring;
@@ -32,6 +33,7 @@ use tokio::task::JoinSet;
 use crate::cache::Entry;
 use crate::cache::entry::Freshness;
 use crate::config::Shared;
+use crate::deadline::{Instant, now};
 use crate::events::Events;
 
 use behind::Behind;
@@ -45,6 +47,9 @@ pub use ring::Ring;
 
 /// The longest that memcached takes as a span and not as a date, in seconds.
 const LONGEST_LIFE: u32 = 30 * 86_400;
+
+/// For this long after the start a key's former owner is asked too, where `[shared] before` names one.
+const MOVING: Duration = Duration::from_secs(600);
 
 /// Where an answer is kept: everything that makes it the answer to this question under this policy.
 #[derive(Clone, Copy, Debug)]
@@ -64,10 +69,27 @@ pub struct Place<'a> {
 pub struct SharedCache {
     settings: Shared,
     ring: Ring,
+    former: Option<Former>,
+    /// Those of the ring, then those that have only been.
     servers: Vec<Arc<Server>>,
     behind: Vec<Behind>,
     /// The keepers and the writers; they end with the cache.
     _tasks: JoinSet<()>,
+}
+
+/// The ring of before.
+#[derive(Debug)]
+struct Former {
+    ring: Ring,
+    /// Where its servers stand among all.
+    places: Vec<usize>,
+    until: Instant,
+}
+
+impl Former {
+    fn find(&self, key: &str) -> Option<usize> {
+        (now() < self.until).then(|| self.places[self.ring.find(key)])
+    }
 }
 
 impl SharedCache {
@@ -78,7 +100,8 @@ impl SharedCache {
             let generation = key::plain(&settings.prefix, "generation", "");
             Arc::new(Server::new(name, generation, settings.timeout, Arc::clone(events)))
         };
-        let servers: Vec<_> = settings.servers.iter().map(server).collect();
+        let gone = settings.before.iter().filter(|name| !settings.servers.contains(name));
+        let servers: Vec<_> = settings.servers.iter().chain(gone).map(server).collect();
         let mut behind = Vec::with_capacity(servers.len());
         for server in &servers {
             tasks.spawn(keeper::keep(Arc::clone(server)));
@@ -87,7 +110,14 @@ impl SharedCache {
             behind.push(queue);
         }
         let ring = Ring::new(&settings.servers, settings.ring);
-        Arc::new(Self { settings, ring, servers, behind, _tasks: tasks })
+        let place = |name: &String| servers.iter().position(|server| server.name == *name);
+        let former = (!settings.before.is_empty()).then(|| Former {
+            ring: Ring::new(&settings.before, settings.ring),
+            // Each of them is there: see `gone`.
+            places: settings.before.iter().filter_map(place).collect(),
+            until: now() + MOVING,
+        });
+        Arc::new(Self { settings, ring, former, servers, behind, _tasks: tasks })
     }
 
     /// Its settings.
@@ -121,8 +151,13 @@ impl SharedCache {
     pub async fn get_many(&self, places: &[Place<'_>]) -> Vec<Option<Entry>> {
         let mut keys = vec![Vec::new(); self.servers.len()];
         let located: Vec<_> = places.iter().map(|place| self.locate(*place)).collect();
-        for (index, key) in &located {
-            keys[*index].push(key.clone());
+        let former = |(owner, key): &(usize, String)| {
+            self.former.as_ref().and_then(|former| former.find(key)).filter(|former| former != owner)
+        };
+        let formers: Vec<_> = located.iter().map(former).collect();
+        for ((owner, key), former) in located.iter().zip(&formers) {
+            keys[*owner].push(key.clone());
+            former.iter().for_each(|former| keys[*former].push(key.clone()));
         }
         let asked = self.servers.iter().zip(&keys).map(async |(server, keys)| {
             let generation = server.generation();
@@ -134,15 +169,24 @@ impl SharedCache {
         });
         let answers = futures_util::future::join_all(asked).await;
         let now = Moment::now();
-        let read = |(place, (index, key)): (&Place<'_>, &(usize, String))| {
-            let (generation, values) = answers[*index].as_ref()?;
+        let read = |index: usize, place: &Place<'_>, key: &str| {
+            let (generation, values) = answers[index].as_ref()?;
             let entry = stored::read(values.get(key)?, place.id, *generation, now);
             if let Err(bad) = &entry {
-                self.servers[*index].errors(bad.label()).increment(1);
+                self.servers[index].errors(bad.label()).increment(1);
             }
             entry.ok().filter(|entry| entry.freshness(now.tick) != Freshness::Dead)
         };
-        places.iter().zip(&located).map(read).collect()
+        let places = places.iter().zip(&located).zip(&formers);
+        places
+            .map(|((place, (owner, key)), former)| {
+                read(*owner, place, key).or_else(|| {
+                    let moved = read((*former)?, place, key)?;
+                    self.put(*place, &moved);
+                    Some(moved)
+                })
+            })
+            .collect()
     }
 
     /// Keeps an answer for all nodes, soon; nobody waits for it.
@@ -205,11 +249,19 @@ impl SharedCache {
         self.behind[self.ring.find(&key)].write(Write { key, value: None, life: 0 });
     }
 
-    /// Sets these flags on every server, all servers side by side. Names and values; `life` in seconds.
-    pub async fn set_everywhere(&self, kind: &str, flags: &[(String, bool)], life: u32) {
+    /// Sets these flags on every server, all servers side by side. Names and values; `life` in seconds. Where one that
+    /// should still be there is gone (evicted, or flushed by somebody), that is counted.
+    pub async fn set_everywhere(&self, kind: &str, flags: &[(String, bool)], life: u32, should_be_there: bool) {
         let writes = self.flag_writes(kind, flags, life);
-        // A server that fails has counted it.
-        futures_util::future::join_all(self.servers.iter().map(|server| server.write(&writes))).await;
+        let keys: Vec<String> = writes.iter().map(|write| write.key.clone()).collect();
+        let write = self.servers.iter().map(async |server| {
+            if should_be_there && let Ok(found) = server.get(&keys).await {
+                server.errors("flag_gone").increment((keys.len() - found.len()) as u64);
+            }
+            // A server that fails has counted it.
+            let _ = server.write(&writes).await;
+        });
+        futures_util::future::join_all(write).await;
     }
 
     /// The same, where no other value stands: what a node does that does not hear the others.

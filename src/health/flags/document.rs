@@ -90,6 +90,9 @@ pub struct Vote {
     pub up: bool,
     /// When it was written, in milliseconds since 1970: a vote that is not renewed expires.
     pub at: u64,
+    /// True of a node that has only just begun and knows nothing yet: it helps neither side.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub abstains: bool,
     /// The upstreams that are not usable.
     pub down: Vec<String>,
     /// Why, in words.
@@ -202,14 +205,20 @@ impl Document {
     }
 
     fn is_down(&self, quorum: Quorum, says_no: impl Fn(&Vote) -> bool) -> bool {
-        let living = self.nodes.len();
-        let no = self.nodes.values().filter(|vote| says_no(vote)).count();
+        // Who abstains gives others no majority to turn it, and is none to turn it back.
+        let living = if self.up { self.nodes.len() } else { self.voters().count() };
+        let no = self.voters().filter(|vote| says_no(vote)).count();
         no > 0
             && match quorum {
                 Quorum::Any => true,
                 Quorum::Majority => no * 2 > living,
                 Quorum::All => no == living,
             }
+    }
+
+    /// The votes of those that have an opinion.
+    pub fn voters(&self) -> impl Iterator<Item = &Vote> {
+        self.nodes.values().filter(|vote| !vote.abstains)
     }
 
     /// Leaves only these nodes.
@@ -242,6 +251,20 @@ mod tests {
         ] {
             assert_eq!(document(votes).verdict(quorum), up, "{votes:?} {quorum:?}");
         }
+    }
+
+    #[test]
+    fn who_knows_nothing_yet_counts_for_neither_side() {
+        let new = Vote { up: true, abstains: true, ..Vote::default() };
+        let mut restarted = document(&[false, false, true]);
+        restarted.up = false;
+        restarted.nodes.insert("new".into(), new.clone());
+        assert!(!restarted.verdict(Quorum::Majority), "two of three still see it down");
+        restarted.nodes.insert("new".into(), Vote { abstains: false, ..new.clone() });
+        assert!(restarted.verdict(Quorum::Majority), "two of four are no majority");
+        let mut all_new = document(&[false]);
+        all_new.nodes.extend([("b".into(), new.clone()), ("c".into(), new)]);
+        assert!(all_new.verdict(Quorum::Majority), "the first of three to see it down is no majority");
     }
 
     #[test]

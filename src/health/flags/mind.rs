@@ -318,6 +318,8 @@ fn decide(document: &mut Document, node: &str, quorum: Quorum, now_ms: u64) -> O
     let (up, reason) = match document.orders.hand() {
         Override::Up => (true, "by the operator's hand".to_owned()),
         Override::Down => (false, "by the operator's hand".to_owned()),
+        // Nobody has an opinion: it stays as it is.
+        Override::Auto if document.voters().next().is_none() => return None,
         Override::Auto => (document.verdict(quorum), reason(document)),
     };
     (up != document.up).then(|| turn_to(document, node, up, reason, now_ms))
@@ -333,8 +335,8 @@ fn turn_to(document: &mut Document, node: &str, up: bool, reason: String, now_ms
 
 /// Why, in words: how many nodes see it down, and what one of them says.
 fn reason(document: &Document) -> String {
-    let living = document.nodes.len();
-    let no: Vec<_> = document.nodes.values().filter(|vote| !vote.up).collect();
+    let living = document.voters().count();
+    let no: Vec<_> = document.voters().filter(|vote| !vote.up).collect();
     match no.first() {
         Some(vote) => format!("{} of {living} nodes see it down: {}", no.len(), vote.reason),
         None => format!("none of {living} nodes sees it down"),
