@@ -131,9 +131,9 @@ pub(crate) struct UpstreamFile {
     pub services: Lines<ServiceName>,
     /// DNS: how often an ENUM record may lead to another name. Default: 5.
     pub hops: Field<u32>,
-    /// udp, tcp and tls: how SIP may travel, the best first.
+    /// DNS: how SIP may travel, the best first, for `record = "SIP"`. Default: udp, tcp and tls.
     pub transports: Lines<Transport>,
-    /// true; false asks for no IPv6 addresses.
+    /// DNS: whether IPv6 addresses are asked for, for `record = "SIP"`. Default: true.
     pub ipv6: Field<bool>,
 
     // SQL
