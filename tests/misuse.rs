@@ -105,6 +105,14 @@ fn an_expression_where_a_template_belongs() {
 }
 
 #[test]
+fn a_host_from_the_question() {
+    assert_eq!(
+        told("lrn.vendor.example", "{{ key }}.vendor.example"),
+        "lrn.toml:6:7: `{{ key }}` stands in the host: who asks would choose whom we ask; write the host in full, or with `{{ vars.NAME }}`; what varies goes into the path or into `query`"
+    );
+}
+
+#[test]
 fn what_was_said_in_a_request() {
     assert_eq!(
         told("v1/{{ key | nanp10 }}", "v1/{{ body.lrn }}"),

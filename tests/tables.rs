@@ -12,8 +12,10 @@ use dipcache::answer::{Answer, Outcome, Source};
 use dipcache::deadline::now;
 use dipcache::events::EventType;
 use dipcache::lookup::Lookup;
+use support::caller::get;
 use support::lookups::{Desk, ask};
 use support::postgres::Postgres;
+use support::proxy::Proxy;
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let gave_up = now() + Duration::from_secs(20);
@@ -197,4 +199,38 @@ async fn with_postgresql_gone_for_good_a_table_answers_as_before_across_a_reload
     desk.install(&[("rate", &from_database(&postgres.url, "", "row.cost | float"))]);
     assert_eq!(rate(&desk).await, r#"{"rate_inter":0.5}"#, "other fields: the old rows stand in");
     assert!(desk.lookup("rate").is_up());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_postgresql_gone_for_good_the_program_answers_as_before_across_its_reloads() {
+    let Some(mut postgres) = Postgres::start().await else { return };
+    postgres
+        .execute(
+            "create table rates (prefix text primary key, cost numeric(12,6));
+             insert into rates select (1200 + n)::text, n / 1000.0 from generate_series(1, 500) n;",
+        )
+        .await;
+    let policy = |lines: &str, rate: &str| from_database(&postgres.url, lines, rate);
+    let proxy = Proxy::start("", &[("rate", &policy("every = \"1s\"", "row.cost"))]).await;
+    let rate = async || get(proxy.http, "/v1/lookup/rate/12025550123").await;
+    until("the table is loaded", async || rate().await.status == 200).await;
+    assert_eq!(rate().await.body, r#"{"rate_inter":0.002}"#);
+
+    let changes = [
+        policy("every = \"1s\"", "row.cost"),
+        policy("every = \"2s\"\nmax_change = 0.5", "row.cost"),
+        policy("", "row.cost | float"),
+        policy("", "row.cost | float") + "prefix = \"row.prefix\"\n",
+    ];
+    postgres.server.kill();
+    until("the failed load is told", async || proxy.server.whole_log().contains("dipcache.table.rejected")).await;
+    for change in changes {
+        proxy.write_policy("rate", &change);
+        assert!(proxy.reload().await, "{}", proxy.server.log());
+        for _ in 0..50 {
+            let reply = rate().await;
+            assert_eq!((reply.status, reply.body.as_str()), (200, r#"{"rate_inter":0.002}"#), "{change}");
+        }
+    }
+    assert_eq!(get(proxy.http, "/v1/health/rate").await.body, "1");
 }

@@ -23,5 +23,5 @@ pub(super) fn read(config: &Config) -> anyhow::Result<Read> {
         return Ok(Read { folder: with_bundles(config, folder), _seed: None });
     }
     let seed = runtime()?.block_on(Seed::plant())?;
-    Ok(Read { folder: with_bundles(config, folder_over(&config.policies, &seed)), _seed: Some(seed) })
+    Ok(Read { folder: with_bundles(config, folder_over(&config.policies, &config.vars, &seed)), _seed: Some(seed) })
 }

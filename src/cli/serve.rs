@@ -26,7 +26,7 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
         let app = if config.simulator {
             let world = World::start(Ports::Usual).await?;
             let simulator = Arc::clone(&world.simulator);
-            App::start(load(path, move |folder, _| world.policies_of(folder)), Some(simulator)).await?
+            App::start(load(path, move |folder, vars| world.policies_of(folder, vars)), Some(simulator)).await?
         } else {
             App::start(load(path, served), None).await?
         };

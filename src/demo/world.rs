@@ -9,7 +9,7 @@ use super::policies::pointed_at;
 use super::seed::Seed;
 use super::vendors::{Ports, Simulator};
 use crate::admin::{Ordered, Simulated};
-use crate::policy::check::{Folder, parse, read_dir_with, read_folder};
+use crate::policy::check::{Folder, parse, read_folder};
 use crate::policy::{Fault, Policy, Vars};
 
 /// The demo's policies as they ship, for a binary that is far from its repository.
@@ -51,8 +51,9 @@ impl World {
     }
 
     /// The policies of a folder, pointed at this world.
-    pub fn policies_of(&self, folder: &Path) -> (Vec<Policy>, Vec<Fault>) {
-        read_dir_with(folder, &|text| self.pointed_at(&text))
+    pub fn policies_of(&self, folder: &Path, vars: &Vars) -> (Vec<Policy>, Vec<Fault>) {
+        let read = read_folder(folder, vars, &|text| self.pointed_at(&text));
+        (read.policies, read.faults)
     }
 
     fn pointed_at(&self, text: &str) -> String {
@@ -61,8 +62,8 @@ impl World {
 }
 
 /// The policies of a folder as [`World::policies_of`] reads them, with vendors at their usual ports, running or not.
-pub fn folder_over(folder: &Path, seed: &Seed) -> Folder {
-    read_folder(folder, &Vars::new(), &|text| pointed_at(&text, &[], seed))
+pub fn folder_over(folder: &Path, vars: &Vars, seed: &Seed) -> Folder {
+    read_folder(folder, vars, &|text| pointed_at(&text, &[], seed))
 }
 
 impl Simulated for Simulator {

@@ -35,7 +35,10 @@ pub enum SecretError {
     /// The environment has no such variable.
     #[error("the environment has no variable `{0}`")]
     NotInEnvironment(String),
-    /// The file does not read.
+    /// There is no such file.
+    #[error("there is no file `{0}`")]
+    NoFile(String),
+    /// The file is there, and does not read.
     #[error("the file `{path}` does not read: {why}")]
     File {
         /// Its path.
@@ -62,11 +65,7 @@ impl SecretError {
     pub const fn is_absent(&self) -> bool {
         matches!(
             self,
-            Self::NotInEnvironment(_)
-                | Self::File { .. }
-                | Self::NoCredentials(_)
-                | Self::Empty(_)
-                | Self::NoStandIn(_)
+            Self::NotInEnvironment(_) | Self::NoFile(_) | Self::NoCredentials(_) | Self::Empty(_) | Self::NoStandIn(_)
         )
     }
 }
@@ -184,7 +183,10 @@ fn from_credentials(name: &str, reference: &str) -> Result<String, SecretError> 
 
 fn from_file(path: &Path, reference: &str) -> Result<String, SecretError> {
     let fails = |why: String| SecretError::File { path: path.display().to_string(), why };
-    let file = std::fs::File::open(path).map_err(|error| fails(error.to_string()))?;
+    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => SecretError::NoFile(path.display().to_string()),
+        _ => fails(error.to_string()),
+    })?;
     let mut bytes = Vec::new();
     file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(|error| fails(error.to_string()))?;
     if bytes.len() as u64 > MAX_SECRET {
@@ -224,6 +226,9 @@ mod tests {
         assert!(matches!(read(b"\xff"), Err(SecretError::NotText(_))));
         assert!(matches!(read(b"a\0b"), Err(SecretError::NotText(_))));
         assert!(matches!(read(&vec![b'a'; 70_000]), Err(SecretError::File { .. })));
+        assert!(!read(&vec![b'a'; 70_000]).unwrap_err().is_absent(), "it is there, and must be told");
+        let folder = Secret::read(&format!("file:{}", directory.path().display())).unwrap_err();
+        assert!(matches!(folder, SecretError::File { .. }) && !folder.is_absent(), "{folder}");
     }
 
     #[test]
@@ -232,7 +237,8 @@ mod tests {
         assert_eq!(error, SecretError::Literal);
         assert!(!error.to_string().contains("hunter2"));
         assert!(matches!(Secret::read("env:DIPCACHE_NO_SUCH_VARIABLE"), Err(SecretError::NotInEnvironment(_))));
-        assert!(matches!(Secret::read("file:/no/such/file"), Err(SecretError::File { .. })));
+        let nothing = Secret::read("file:/no/such/file").unwrap_err();
+        assert!(matches!(nothing, SecretError::NoFile(_)) && nothing.is_absent(), "{nothing}");
         assert!(matches!(Secret::read("cred:../x"), Err(SecretError::CredentialName(_))));
         assert_eq!(Secret::read("env:PATH").unwrap().expose(), std::env::var("PATH").unwrap());
     }

@@ -11,7 +11,7 @@ use super::compare::{self, Difference};
 use crate::answer::Outcome;
 use crate::policy::{BadInput, Judgement, Kind, Policy, Question, Reading, TransportPolicy, UpstreamPolicy};
 use crate::upstream::table::Table;
-use crate::upstream::{Failure, FailureKind};
+use crate::upstream::{Failure, FailureKind, dns};
 
 /// How a case's dip ended.
 #[derive(Debug)]
@@ -112,9 +112,10 @@ fn reading(kind: Kind, upstream: &UpstreamPolicy, question: &Question, stub: &St
             let body = stub.bytes().map_err(|why| Failure::new(FailureKind::Policy, why))?;
             Ok(Reading::of_http(stub.status.unwrap_or(200), headers, &body, &upstream.decoding))
         }
-        TransportPolicy::Dns(_) => Ok(Reading {
+        TransportPolicy::Dns(policy) => Ok(Reading {
             rcode: Some(stub.rcode.clone().unwrap_or_else(|| "NOERROR".to_owned())),
             answers: Value::from(Serde(stub.answers.as_deref().unwrap_or_default())),
+            enumeration: dns::enumeration(policy, question, stub.answers.as_deref().unwrap_or_default()),
             ttl: stub.ttl.map(Duration::from_secs),
             ..Reading::default()
         }),

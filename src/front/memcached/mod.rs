@@ -15,7 +15,7 @@
 //! memcached reads it as a command; and a control character in a key is refused.
 
 mod input;
-mod command;
+pub mod command;
 mod meta;
 mod numbers;
 mod key;

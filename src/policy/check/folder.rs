@@ -31,17 +31,12 @@ pub struct Off {
 /// bad ones; policies with `enabled = false` are checked and left out. Names that start with a dot
 /// are not looked at.
 pub fn read_dir(dir: &Path) -> (Vec<Policy>, Vec<Fault>) {
-    read_dir_with(dir, &|text| text)
-}
-
-/// As [`read_dir`], with each file's text changed before it is looked at: the demo puts its own
-/// ports in. Lines must keep their numbers.
-pub fn read_dir_with(dir: &Path, change: &dyn Fn(String) -> String) -> (Vec<Policy>, Vec<Fault>) {
-    let folder = read_folder(dir, &Vars::new(), change);
+    let folder = read_folder(dir, &Vars::new(), &|text| text);
     (folder.policies, folder.faults)
 }
 
-/// As [`read_dir_with`], with a site's values in the place of the policies' own `[vars]`; tells also which
+/// As [`read_dir`], with a site's values in the place of the policies' own `[vars]`, and with each file's text changed
+/// before it is looked at: the demo puts its own ports in. Lines must keep their numbers. Tells also which
 /// policies wait for a secret.
 pub fn read_folder(dir: &Path, vars: &Vars, change: &dyn Fn(String) -> String) -> Folder {
     let mut folder = Folder::default();

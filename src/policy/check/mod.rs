@@ -47,7 +47,7 @@ use compile::Names;
 #[cfg(test)]
 pub(super) use auth::{further_keys, keys};
 pub(crate) use compile::secret_mend;
-pub use folder::{Folder, Off, read_dir, read_dir_with, read_folder};
+pub use folder::{Folder, Off, read_dir, read_folder};
 #[cfg(test)]
 pub(super) use upstream::foreign_keys;
 

@@ -93,6 +93,11 @@ impl Check<'_> {
             .collect();
         if let Some((what, mend)) = bad_url(&whole) {
             self.faults.at(span, what, mend);
+        } else if let Some(code) = value_in_host(url) {
+            let what = format!("`{code}` stands in the host: who asks would choose whom we ask");
+            let mend =
+                "write the host in full, or with `{{ vars.NAME }}`; what varies goes into the path or into `query`";
+            self.faults.at(span, what, mend);
         }
     }
 
@@ -110,6 +115,25 @@ impl Check<'_> {
         }
         text
     }
+}
+
+/// A value between scheme and path that does not stand in the policy itself: what a caller sends must not lead our
+/// requests, and the credentials in them, to a host of the caller's choice.
+fn value_in_host(url: &str) -> Option<&str> {
+    let mut before = String::new();
+    for part in parts(url) {
+        match part {
+            Part::Text(text) => before.push_str(text),
+            Part::Code(code) if code.starts_with("{{") => {
+                let in_host = before.split_once("://").is_some_and(|(_, host)| !host.contains(['/', '?', '#']));
+                if in_host && !code.trim_start_matches(['{', '-', ' ']).starts_with("vars.") {
+                    return Some(code);
+                }
+            }
+            Part::Code(_) => {}
+        }
+    }
+    None
 }
 
 /// What is wrong with a URL whose code was replaced by digits.

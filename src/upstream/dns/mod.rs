@@ -31,9 +31,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::Message;
+use minijinja::Value;
+use serde_json::Value as Json;
 
 use crate::deadline::{Deadline, now};
-use crate::policy::{DnsPolicy, DnsRecord, Question, Reading, UpstreamPolicy};
+use crate::policy::{DnsPolicy, DnsRecord, Question, Reading, RecordChoice, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 
 /// Name servers that answer for one another.
@@ -151,6 +153,20 @@ impl DnsUpstream {
         let rd = if self.switches.recursion { "recursion desired" } else { "no recursion" };
         let edns = if self.switches.edns { "EDNS" } else { "no EDNS" };
         format!("{} IN {} @ {} ({rd}, {edns})", query.name, query.record.as_str(), servers.join(", "))
+    }
+}
+
+/// What expressions see as `enum` when a name server says this, for replayed cases: the records are written as expressions
+/// see them in `answers`. One that leads on to another name is not followed: the case has the answers of the last.
+pub fn enumeration(dns: &DnsPolicy, question: &Question, answers: &[Json]) -> Value {
+    let asks_for_naptr = matches!(dns.record, RecordChoice::One(DnsRecord::Naptr));
+    let Some(number) = number::application_unique_string(&question.key).filter(|_| asks_for_naptr) else {
+        return Value::UNDEFINED;
+    };
+    let records: Vec<_> = answers.iter().filter_map(reading::naptr_of).collect();
+    match number::step(records.iter(), &number, &dns.services) {
+        Step::Uris(uris) => number::reading(uris),
+        Step::Next(_) | Step::Nothing => Value::UNDEFINED,
     }
 }
 

@@ -30,6 +30,17 @@ pub(super) fn naptr(answer: &Message) -> impl Iterator<Item = &NAPTR> {
     })
 }
 
+/// The NAPTR record that [`describe`] would describe so.
+pub(super) fn naptr_of(described: &Json) -> Option<NAPTR> {
+    let number = |key: &str| u16::try_from(described.get(key)?.as_u64()?).ok();
+    let text = |key: &str| described.get(key).and_then(Json::as_str).unwrap_or_default();
+    let bytes = |key: &str| text(key).as_bytes().to_vec().into_boxed_slice();
+    let replacement =
+        Name::from_ascii(Some(text("replacement")).filter(|name| !name.is_empty()).unwrap_or(".")).ok()?;
+    let (order, preference) = (number("order")?, number("preference")?);
+    Some(NAPTR::new(order, preference, bytes("flags"), bytes("service"), bytes("regexp"), replacement))
+}
+
 /// What the message says.
 pub(super) fn read(answer: &Message) -> Reading {
     let (records, mut ttl) = answering(answer);

@@ -5,23 +5,24 @@
 //! or one that it lies in: each interval knows the one before it that reaches further, so the walk up is
 //! as long as prefixes are nested, and mostly nothing.
 //!
-//! A search over ten million sorted integers would miss the processor's cache two dozen times. So every
-//! [`STRIDE`]th start is kept beside the others as well, and every `STRIDE`th of those, and so on: the
-//! upper levels stay in the cache, and each further one costs two neighbouring lines of memory.
+//! A search over ten million sorted integers would miss the processor's cache two dozen times. So eight starts and what
+//! belongs to them lie in one block of two neighbouring lines of memory, the first starts of sixteen blocks in one block of the
+//! level above, and so on: the upper levels stay in the cache, and a block is searched without a branch, so that its
+//! lines are fetched side by side. What is left is a handful of misses.
 
 use crate::upstream::table::digits;
 
-/// One start in so many is in the level above. 16 starts are two lines of memory.
-const STRIDE: usize = 16;
+/// How many intervals a block has: their starts are one line of memory, the rest of them the next.
+const BLOCK: usize = 8;
 
-/// A level this small is searched as a whole.
-const TOP: usize = 256;
+/// One in so many is in the level above: two lines of memory.
+const STRIDE: usize = 16;
 
 /// No interval reaches further.
 const NONE: u32 = u32::MAX;
 
-/// The most rows: one is [`NONE`].
-pub const MOST: usize = NONE as usize;
+/// The most rows: the block that [`NONE`] would be in is not there.
+pub const MOST: usize = NONE as usize - BLOCK;
 
 /// One interval, as it is read from a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,13 +38,50 @@ pub struct Interval {
 /// Intervals that never change again.
 #[derive(Debug, Default)]
 pub struct Intervals {
-    starts: Vec<u64>,
+    blocks: Vec<Block>,
+    /// How many there are; the last block may have room left.
+    len: usize,
     /// Empty where all are prefixes, whose ends their starts tell.
     ends: Vec<u64>,
-    /// Side by side, since whoever needs the one mostly needs the other.
-    links: Vec<Link>,
-    /// Thinned out starts, the smallest level first.
-    levels: Vec<Vec<u64>>,
+    /// Thinned out starts, the smallest level first; the last one has the first start of each block.
+    levels: Vec<Vec<Line>>,
+}
+
+/// Neighbours, side by side, since whoever needs a start mostly needs what belongs to it.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(128))]
+struct Block {
+    /// Sorted; behind the last one nothing starts.
+    starts: [u64; BLOCK],
+    links: [Link; BLOCK],
+}
+
+impl Block {
+    fn of(rows: &[Interval], links: &[Link]) -> Self {
+        let mut block = Self { starts: [NOWHERE; BLOCK], links: [Link { outer: NONE, value: 0 }; BLOCK] };
+        for (start, row) in block.starts.iter_mut().zip(rows) {
+            *start = row.start;
+        }
+        for (own, link) in block.links.iter_mut().zip(links) {
+            *own = *link;
+        }
+        block
+    }
+}
+
+/// Some starts of a level.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(128))]
+struct Line([u64; STRIDE]);
+
+impl Line {
+    fn of(starts: &[u64]) -> Self {
+        let mut line = [NOWHERE; STRIDE];
+        for (own, start) in line.iter_mut().zip(starts) {
+            *own = *start;
+        }
+        Self(line)
+    }
 }
 
 /// What belongs to an interval beside its ends.
@@ -53,6 +91,15 @@ struct Link {
     outer: u32,
     /// Its value's number.
     value: u32,
+}
+
+/// Where no interval starts: no key of digits is as large.
+const NOWHERE: u64 = u64::MAX;
+
+/// How many of these start at or before the key. Without a branch: the lines are fetched side by side.
+#[inline]
+fn before<const N: usize>(starts: &[u64; N], key: u64) -> usize {
+    starts.iter().map(|start| usize::from(*start <= key)).sum()
 }
 
 impl Intervals {
@@ -69,65 +116,67 @@ impl Intervals {
             same
         });
         rows.truncate(MOST);
-        let starts: Vec<u64> = rows.iter().map(|row| row.start).collect();
         let links = links(&rows);
+        let blocks: Vec<Block> =
+            rows.chunks(BLOCK).zip(links.chunks(BLOCK)).map(|(rows, links)| Block::of(rows, links)).collect();
+        let len = rows.len();
         let ends = if prefixes { Vec::new() } else { rows.iter().map(|row| row.end).collect() };
         drop(rows);
-        let levels = levels(&starts);
-        Self { starts, ends, links, levels }
+        let levels = levels(&blocks);
+        Self { blocks, len, ends, levels }
     }
 
     /// The value of the narrowest interval that holds this key.
     #[inline]
     pub fn find(&self, key: u64) -> Option<u32> {
         let mut at = self.last_before(key)?;
-        while key > self.end(at) {
-            match self.links[at].outer {
-                NONE => return None,
-                outer => at = outer as usize,
+        loop {
+            let block = self.blocks.get(at / BLOCK)?;
+            // Of prefixes the start tells the end, and there is no list of ends.
+            let end = self.ends.get(at).copied().unwrap_or_else(|| digits::last(block.starts[at % BLOCK]));
+            let link = block.links[at % BLOCK];
+            if key <= end {
+                return Some(link.value);
             }
+            // Of `NONE` there is no block.
+            at = link.outer as usize;
         }
-        Some(self.links[at].value)
     }
 
     /// The last interval that starts at or before the key: level for level, each time within one block.
     #[inline]
     fn last_before(&self, key: u64) -> Option<usize> {
-        let mut block = 0..usize::MAX;
         let mut at = 0;
-        for level in self.levels.iter().chain([&self.starts]) {
-            let starts = &level[block.start..block.end.min(level.len())];
+        for level in &self.levels {
             // Only in the topmost level can none be before the key: below, the block starts with one that is.
-            at = block.start + starts.partition_point(|start| *start <= key).checked_sub(1)?;
-            block = at * STRIDE..(at + 1) * STRIDE;
+            at = at * STRIDE + before(&level.get(at)?.0, key).checked_sub(1)?;
         }
-        Some(at)
+        let block = self.blocks.get(at)?;
+        Some(at * BLOCK + before(&block.starts, key).checked_sub(1)?)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.starts.len()
+        self.len
     }
 
     /// The bytes that they take.
     pub fn bytes(&self) -> usize {
         let levels: usize = self.levels.iter().map(Vec::capacity).sum();
-        (self.starts.capacity() + self.ends.capacity() + levels) * size_of::<u64>()
-            + self.links.capacity() * size_of::<Link>()
-    }
-
-    fn end(&self, at: usize) -> u64 {
-        self.ends.get(at).copied().unwrap_or_else(|| digits::last(self.starts[at]))
+        self.blocks.capacity() * size_of::<Block>()
+            + levels * size_of::<Line>()
+            + self.ends.capacity() * size_of::<u64>()
     }
 }
 
-/// Every `STRIDE`th start, and every `STRIDE`th of these, until they are few.
-fn levels(starts: &[u64]) -> Vec<Vec<u64>> {
-    let mut levels: Vec<Vec<u64>> = Vec::new();
-    let mut below = starts;
-    while below.len() > TOP {
-        levels.push(below.iter().copied().step_by(STRIDE).collect());
-        below = levels.last().map_or(&[], Vec::as_slice);
+/// The first start of each block, of each `STRIDE` of these again the first, until one line holds them all.
+fn levels(blocks: &[Block]) -> Vec<Vec<Line>> {
+    let mut levels = Vec::new();
+    let mut below: Vec<u64> = blocks.iter().map(|block| block.starts[0]).collect();
+    while below.len() > 1 {
+        let level: Vec<Line> = below.chunks(STRIDE).map(Line::of).collect();
+        below = level.iter().map(|line| line.0[0]).collect();
+        levels.push(level);
     }
     levels.reverse();
     levels
