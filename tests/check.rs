@@ -261,7 +261,7 @@ fn two_upstreams_of_one_name_and_keys_of_another_type() {
         policy(&format!("{GOOD}{text}")),
         [
             "lrn.toml:19:8: two upstreams are called `vendor-a`; give each a `name` of its own",
-            "lrn.toml:21:10: `NAPTTR` is not a record type; did you mean `NAPTR`? there are A, AAAA, SRV, NAPTR, TXT, PTR, CNAME",
+            "lrn.toml:21:10: `NAPTTR` is not a record type; did you mean `NAPTR`? there are A, AAAA, SRV, NAPTR, TXT, PTR, CNAME, SIP",
             r#"lrn.toml:23:26: `ns1.example` is not a name server's address; write addresses, as in `servers = ["192.0.2.53", "[2001:db8::53]:5353"]`"#,
             r#"lrn.toml:24:7: `url` means nothing for `type = "dns"`; take it out: it belongs to `type = "http"`"#
         ]
@@ -484,7 +484,7 @@ fn a_record_type_by_an_input_of_other_words() {
     assert_eq!(
         policy(dns),
         [
-            "lrn.toml:7:10: the input's word `MX` is not a record type that can be asked for; let the input's `words` be A, AAAA, SRV, NAPTR, TXT, PTR or CNAME"
+            "lrn.toml:7:10: the input's word `MX` is not a record type that can be asked for; let the input's `words` be A, AAAA, SRV, NAPTR, TXT, PTR, CNAME or SIP"
         ]
     );
     assert_eq!(

@@ -11,6 +11,7 @@ mod pulse;
 mod status;
 mod health;
 mod rights;
+mod targets;
 mod warm;
 
 use std::pin::Pin;
@@ -108,6 +109,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/cache/{lookup}", delete(changes::flush))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
+        .route("/v1/target/{target}", put(targets::avoid).delete(targets::trust))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
         .route("/v1/events/test", post(events::test))
         .route("/v1/warm/{lookup}", post(warm::warm))
@@ -120,6 +122,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/health", get(status::flags))
         .route("/v1/health/{lookup}", get(status::flag))
+        .route("/v1/target", get(targets::list))
         .route("/v1/events", get(events::books))
         .route("/v1/sim", get(simulated))
         .merge(changing)

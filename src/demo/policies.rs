@@ -135,10 +135,38 @@ mod tests {
     async fn the_carriers_addresses_come_with_their_time() {
         let (simulator, seed) = (Simulator::start(Ports::Free).await.unwrap(), Seed::plant().await.unwrap());
         let policy = loaded("carrier-dns", &simulator, &seed);
-        let found = dip(&policy, "ns-a", "sip.carrier.test").await;
+        let found = dip_with(&policy, "ns-a", "sip.carrier.test", &[("type", "A")]).await;
         assert_eq!(found.record.unwrap().as_json(), r#"{"a":["127.0.1.1","127.0.1.2"]}"#);
         assert_eq!(found.ttl, Some(Duration::from_secs(30)));
         assert_eq!(dip(&policy, "ns-a", "nowhere.carrier.test").await.outcome, Outcome::NotFound);
+    }
+
+    #[tokio::test]
+    async fn a_domain_or_uri_leads_to_targets() {
+        let (simulator, seed) = (Simulator::start(Ports::Free).await.unwrap(), Seed::plant().await.unwrap());
+        let policy = loaded("carrier-dns", &simulator, &seed);
+        for (key, targets) in [
+            (
+                "carrier.test",
+                vec![
+                    "tls 127.0.1.1:5061",
+                    "udp 127.0.1.1:5060",
+                    "udp 127.0.1.2:5060",
+                    "udp 127.0.1.3:5060",
+                    "tcp 127.0.1.1:5060",
+                    "tcp 127.0.1.2:5060",
+                ],
+            ),
+            ("sips:alice@sip.carrier.test", vec!["tls 127.0.1.1:5061"]),
+            ("sip:edge-3.carrier.test:5070", vec!["udp 127.0.1.3:5070"]),
+        ] {
+            let found = dip(&policy, "ns-a", key).await.record.unwrap().to_map();
+            let told = |one: &serde_json::Value| {
+                format!("{} {}:{}", one["transport"].as_str().unwrap(), one["ip"].as_str().unwrap(), one["port"])
+            };
+            assert_eq!(found["targets"].as_array().unwrap().iter().map(told).collect::<Vec<_>>(), targets, "{key}");
+            assert_eq!(found["a"][0], "127.0.1.1".replace("1.1", if key.contains("edge-3") { "1.3" } else { "1.1" }));
+        }
     }
 
     #[tokio::test]
@@ -161,6 +189,6 @@ mod tests {
         assert_eq!(naptr["naptr"][0]["service"], "SIPS+D2T");
         assert_eq!(naptr["naptr"][2]["replacement"], "_sip._tcp.sip.carrier.test");
         let refused = policy.question("carrier.test", &[("type", "MX")]).unwrap_err().to_string();
-        assert_eq!(refused, "input `type` is not one of A, AAAA, SRV, NAPTR, TXT");
+        assert_eq!(refused, "input `type` is not one of SIP, A, AAAA, SRV, NAPTR, TXT, CNAME");
     }
 }

@@ -82,6 +82,11 @@ pub trait Line: Clone + Send + Sync + 'static {
     /// The 1/0 that a routing script checks before it asks.
     fn is_up(&self) -> bool;
 
+    /// Whether the upstream of this name may be asked now; `None` where there is none.
+    fn upstream_is_up(&self, _upstream: &str) -> Option<bool> {
+        None
+    }
+
     /// Counts an answer that is about to be written. A hit's `took` is zero: it is not worth a look at the clock.
     fn answered(&self, front: Front, answer: &Answer, took: Duration);
 }
@@ -109,7 +114,7 @@ impl Desk for Lookups {
         let resolves = |lookup: &&Arc<Lookup>| {
             let policy = &lookup.policy;
             matches!(policy.kind, Kind::Dns | Kind::Enum)
-                && matches!(policy.inputs.key, InputType::DnsName)
+                && matches!(policy.inputs.key, InputType::DnsName | InputType::Sip)
                 && policy.field_order.iter().any(|kept| kept == field)
         };
         self.all().iter().filter(resolves).nth(number).cloned()
@@ -165,6 +170,10 @@ impl Line for Arc<Lookup> {
 
     fn is_up(&self) -> bool {
         Lookup::is_up(self)
+    }
+
+    fn upstream_is_up(&self, upstream: &str) -> Option<bool> {
+        Lookup::upstream_is_up(self, upstream)
     }
 
     fn answered(&self, front: Front, answer: &Answer, took: Duration) {

@@ -4,6 +4,7 @@
 //! the line without building the rest of it; `params` and `csv` read all of it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use compact_str::CompactString;
 use form_urlencoded::byte_serialize;
@@ -27,6 +28,8 @@ pub enum Form {
     Csv,
     /// The field of this name, bare.
     Field(CompactString),
+    /// A table of one row with these columns, or all fields where none is named: what OpenSIPS' `db_http` reads.
+    Rows(Arc<[CompactString]>),
 }
 
 /// The record in this form; `scratch` is where it is built if it must be. `None` when the one field
@@ -39,6 +42,7 @@ pub fn render<'a>(record: &'a Record, form: &Form, line: &impl Line, scratch: &'
         Form::Field(name) => bare_field(record, name, scratch)?,
         Form::Params => params(record, scratch),
         Form::Csv => csv(record, line.field_order(), scratch),
+        Form::Rows(columns) => rows(record, columns, line.field_order(), scratch),
     }
     Some(scratch)
 }
@@ -47,7 +51,7 @@ pub fn render<'a>(record: &'a Record, form: &Form, line: &impl Line, scratch: &'
 pub const fn media_type(form: &Form) -> &'static str {
     match form {
         Form::Json => "application/json",
-        Form::Text | Form::Field(_) => "text/plain; charset=utf-8",
+        Form::Text | Form::Field(_) | Form::Rows(_) => "text/plain; charset=utf-8",
         Form::Params => "application/x-www-form-urlencoded",
         Form::Csv => "text/csv; charset=utf-8",
     }
@@ -91,6 +95,54 @@ fn csv(record: &Record, order: &[String], out: &mut Vec<u8>) {
             out.push(byte);
         }
         out.push(b'"');
+    }
+}
+
+/// A line of types and a line of values, `;` between them. What does not fit the 32 bits of an `int` is a `string`, which
+/// every version knows; `|` quotes a value in which a delimiter stands, and is doubled within.
+fn rows(record: &Record, columns: &[CompactString], order: &[String], out: &mut Vec<u8>) {
+    let fields = record.to_map();
+    let names: Vec<&str> = match columns {
+        [] => order.iter().map(String::as_str).collect(),
+        _ => columns.iter().map(CompactString::as_str).collect(),
+    };
+    let values: Vec<Value> = names.iter().map(|name| column(fields.get(*name))).collect();
+    let types = values.iter().map(|value| if value.is_i64() { "int" } else { "string" });
+    out.extend_from_slice(types.collect::<Vec<_>>().join(";").as_bytes());
+    out.push(b'\n');
+    let mut text = Vec::new();
+    for (place, value) in values.iter().enumerate() {
+        if place > 0 {
+            out.push(b';');
+        }
+        text.clear();
+        bare(value, &mut text);
+        if !text.iter().any(|byte| matches!(byte, b';' | b'|')) {
+            out.extend_from_slice(&text);
+            continue;
+        }
+        out.push(b'|');
+        for &byte in &text {
+            if byte == b'|' {
+                out.push(b'|');
+            }
+            out.push(byte);
+        }
+        out.push(b'|');
+    }
+    out.push(b'\n');
+}
+
+/// A value as a column: truth is 1 or 0, a whole number that fits stays one, all else is text.
+fn column(value: Option<&Value>) -> Value {
+    match value {
+        None | Some(Value::Null) => Value::String(String::new()),
+        Some(Value::Bool(truth)) => i64::from(*truth).into(),
+        Some(Value::Number(number)) => match number.as_i64().and_then(|number| i32::try_from(number).ok()) {
+            Some(number) => i64::from(number).into(),
+            None => number.to_string().into(),
+        },
+        Some(other) => other.clone(),
     }
 }
 
@@ -261,6 +313,22 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "name=O%22Neil%2C+++Bob&n=-7&big=12.5&yes=true&no=&list=%5B1%2C%22a%22%5D&map=%7B%22k%22%3A%22v%22%7D&empty=&a%26b=%C3%A9%2B+%3D"
+        );
+    }
+
+    #[test]
+    fn rows_have_types_and_quotes() {
+        let rows = |json: &str, columns: &[&str]| {
+            let (mut out, order) = (Vec::new(), ["name", "n"].map(str::to_owned));
+            let columns: Vec<CompactString> = columns.iter().map(|column| (*column).into()).collect();
+            rows(&Record::from_json(json), &columns, &order, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(rows(r#"{"n":7,"name":"ACME CORP"}"#, &[]), "string;int\nACME CORP;7\n");
+        assert_eq!(rows(ODD, &["yes", "big", "gone", "no", "n"]), "int;string;string;string;int\n1;12.5;;;-7\n");
+        assert_eq!(
+            rows(r#"{"a":"x;y|z","b":"l1\nl2","c":15551234567}"#, &["a", "b", "c"]),
+            "string;string;string\n|x;y||z|;l1 l2;15551234567\n"
         );
     }
 

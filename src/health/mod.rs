@@ -12,6 +12,7 @@
 pub mod allowance;
 pub mod breaker;
 pub mod bucket;
+pub mod failed;
 pub mod hold;
 mod idle;
 pub mod latency;
@@ -24,6 +25,7 @@ pub mod window;
 
 pub use allowance::Allowance;
 pub use breaker::{Breaker, Change, State};
+pub use failed::FailedTargets;
 pub use hold::Hold;
 pub use latency::Latencies;
 pub use pace::Pace;

@@ -28,6 +28,7 @@ mod sharing;
 mod cluster;
 mod lease;
 mod tables;
+mod targets;
 mod warm;
 
 use std::sync::atomic::AtomicBool;
@@ -43,7 +44,7 @@ use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, Instant, now, tick};
 use crate::events::{Events, Summary, SummaryKind};
 use crate::health::flags::Mind;
-use crate::health::{Allowance, Spend, Verdict};
+use crate::health::{Allowance, FailedTargets, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
@@ -73,6 +74,10 @@ pub struct Lookup {
     cluster: Option<Arc<Cluster>>,
     /// True when all upstreams are tables, which answer at once: no cache, no flight.
     tables_only: bool,
+    /// True when its records have targets, whose order is each call's own.
+    steers: bool,
+    /// Destinations that somebody found dead.
+    failed: Arc<FailedTargets>,
     flights: Arc<Flights>,
     /// The extra requests that hedging may make.
     allowance: Mutex<Allowance>,
@@ -103,7 +108,7 @@ impl Lookup {
     #[inline]
     pub fn hit_at(self: &Arc<Self>, question: &Question, tick: u64) -> Option<Answer> {
         if self.tables_only {
-            return tables::answer(self, question);
+            return tables::answer(self, question).map(|answer| self.told(answer));
         }
         let entry = self.local.get(&question.id, tick)?;
         if entry.freshness(tick) != Freshness::Fresh {
@@ -112,16 +117,16 @@ impl Lookup {
         if entry.is_past(self.policy.cache.refresh_ahead, tick) {
             self.renew(question);
         }
-        Some(entry.into_answer(Source::Local, tick))
+        Some(self.told(entry.into_answer(Source::Local, tick)))
     }
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if self.policy.chain.then.is_empty() {
-            return self.fetch(question, deadline).await;
+            return self.told(self.fetch(question, deadline).await);
         }
         let answer = self.fetch(question.clone(), deadline).await;
-        self.followed(&question, answer, deadline).await
+        self.told(self.followed(&question, answer, deadline).await)
     }
 
     async fn fetch(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
@@ -180,6 +185,12 @@ impl Lookup {
     /// The 1/0 that a routing script checks before it asks.
     pub fn is_up(&self) -> bool {
         self.verdict.is_up()
+    }
+
+    /// The same for one upstream: whether it may be asked. `None` where there is none of this name.
+    pub fn upstream_is_up(&self, name: &str) -> Option<bool> {
+        let member = self.members.iter().find(|member| &*member.name == name)?;
+        Some(member.is_usable(now()))
     }
 
     /// Counts one answered caller.

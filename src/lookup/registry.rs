@@ -11,10 +11,10 @@ use crate::cache::LocalCache;
 use crate::config::Bundle;
 use crate::deadline::{now, wall_clock};
 use crate::events::Events;
-use crate::health::{Allowance, Override, Spend, Verdict};
+use crate::health::{Allowance, FailedTargets, Override, Spend, Verdict};
 use crate::lookup::flight::{Flights, Room};
-use crate::lookup::{Cluster, Lookup, Member, tables};
-use crate::policy::{CacheRules, Policy};
+use crate::lookup::{Cluster, Lookup, Member, tables, targets};
+use crate::policy::{CacheRules, Kind, Policy};
 use crate::telemetry::{FrontName, Meters};
 use crate::upstream::Failure;
 
@@ -25,6 +25,7 @@ pub struct Lookups {
     current: Arc<ArcSwap<Vec<Arc<Lookup>>>>,
     bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
+    failed: Arc<FailedTargets>,
     cluster: Option<Arc<Cluster>>,
     edition: AtomicU64,
 }
@@ -88,6 +89,11 @@ impl Lookups {
         self.bundles.store(Arc::new(bundles));
     }
 
+    /// The destinations that somebody found dead, which all lookups avoid.
+    pub fn failed_targets(&self) -> &FailedTargets {
+        &self.failed
+    }
+
     /// So many dips may be under way at once over all lookups; one more is shed.
     pub fn limit(&self, max_dips: usize) {
         self.room.set(max_dips);
@@ -121,6 +127,7 @@ impl Lookups {
                         cluster: self.cluster.clone(),
                         room: Arc::clone(&self.room),
                         peers: Arc::downgrade(&self.current),
+                        failed: Arc::clone(&self.failed),
                     };
                     Arc::new(Lookup::build(policy, old, around)?)
                 }
@@ -164,6 +171,7 @@ struct Around {
     cluster: Option<Arc<Cluster>>,
     room: Arc<Room>,
     peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
+    failed: Arc<FailedTargets>,
 }
 
 impl Lookup {
@@ -194,7 +202,7 @@ impl Lookup {
             verdict.follow(old.verdict.cluster());
         }
         let mind = old.map(|old| Arc::clone(&old.mind)).unwrap_or_default();
-        let Around { events, cluster, room, peers } = around;
+        let Around { events, cluster, room, peers, failed } = around;
         let before = old.and_then(|old| old.spend.as_ref());
         let spend = policy.chain.cost.clone().map(|cost| Spend::new(cost, before));
         // What was spent before a reload is spent still.
@@ -206,6 +214,7 @@ impl Lookup {
         members.iter().for_each(|member| member.upstream.prepare());
         let allowance = Mutex::new(Allowance::new(policy.chain.hedge.max));
         let tables_only = members.iter().all(|member| member.upstream.table().is_some());
+        let steers = policy.kind == Kind::Dns && policy.field_order.iter().any(|field| field == targets::TARGETS);
         // Nothing has broken yet: the flag is set without an event. A table's first load turns it.
         verdict.note(members.iter().any(|member| member.is_usable(now())));
         Ok(Self {
@@ -216,6 +225,8 @@ impl Lookup {
             mind,
             cluster,
             tables_only,
+            steers,
+            failed,
             flights: Flights::new(room),
             meters,
             summary,

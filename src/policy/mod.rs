@@ -24,6 +24,7 @@ pub mod number;
 pub mod request;
 pub mod secret;
 pub mod service;
+pub mod sip;
 pub mod vault;
 pub mod warm;
 
@@ -46,6 +47,7 @@ pub use kind::Kind;
 pub use number::Country;
 pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
 pub use secret::Secret;
+pub use sip::{Destination, Transport};
 pub use vault::Vault;
 pub use warm::Warm;
 
@@ -376,6 +378,10 @@ pub struct DnsPolicy {
     pub services: Vec<Service>,
     /// ENUM: how often a record may lead to another name.
     pub hops: u32,
+    /// SIP: how it may travel, the best first. Never empty.
+    pub transports: Vec<Transport>,
+    /// SIP: whether IPv6 addresses are asked for as well.
+    pub ipv6: bool,
 }
 
 /// Which type of record is asked for.
@@ -410,6 +416,8 @@ pub enum DnsRecord {
     Ptr,
     /// RFC 1035.
     Cname,
+    /// No record but the way over NAPTR, SRV and addresses to where SIP is spoken (RFC 3263).
+    Sip,
 }
 
 /// A query to a database.

@@ -46,6 +46,11 @@ async fn a_record_a_field_and_a_flag() {
     assert_eq!(client.ask("get lrn.nothing:3035550123\r\n").await, "END\r\n", "never a value of length zero");
     assert_eq!(client.ask("get lrn.gone:3035550123\r\n").await, "END\r\n");
     assert_eq!(client.ask("get health:lrn health:nope\r\n").await, "VALUE health:lrn 0 1\r\n1\r\nEND\r\n");
+    assert_eq!(
+        client.ask("get health:lrn:v health:lrn:nobody health:nope:v\r\n").await,
+        "VALUE health:lrn:v 0 1\r\n1\r\nEND\r\n",
+        "an upstream's own flag"
+    );
     front.desk.lookup("lrn").lay_hand(Override::Down);
     assert_eq!(client.ask("get health:lrn\r\n").await, "VALUE health:lrn 0 1\r\n0\r\nEND\r\n");
     assert_eq!(client.ask("mg lrn.ocn:3035550123 v f k\r\n").await, "VA 4 f1 klrn.ocn:3035550123\r\n1234\r\n");

@@ -57,6 +57,36 @@ async fn the_token_opens_the_door_and_a_new_one_closes_it_to_the_old() {
 }
 
 #[tokio::test]
+async fn a_destination_found_dead_is_told_listed_and_taken_back() {
+    let vendor = vendor(Mode::OK).await;
+    // A secret's file must be there at the start.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "right").unwrap();
+    let lines = format!("[admin]\ntoken = \"file:{}\"", file.display());
+    let proxy = Proxy::start(&lines, &[("lrn", &lrn(&vendor, ""))]).await;
+    let bearer = "Bearer right";
+    let told = async |method: &str, target: &str, body: &str| {
+        let reply = change(proxy.admin, method, &format!("/v1/target/{target}"), bearer, body).await;
+        (reply.status, reply.body.trim().to_owned())
+    };
+    let unasked = change(proxy.admin, "PUT", "/v1/target/192.0.2.1:5060", "", "30").await;
+    assert_eq!(unasked.status, 401);
+    assert_eq!(told("PUT", "192.0.2.1:5060", "30s").await, (200, "192.0.2.1:5060 comes last for 30s".to_owned()));
+    assert_eq!(told("PUT", "[2001:db8::1]:5061", "{\"ttl\":60}").await.0, 200);
+    for (target, body) in
+        [("192.0.2.1", "30"), ("edge.test:5060", "30"), ("192.0.2.1:5060", ""), ("192.0.2.1:5060", "2d")]
+    {
+        assert_eq!(told("PUT", target, body).await.0, 400, "{target} {body}");
+    }
+    let list: serde_json::Value = serde_json::from_str(&get(proxy.admin, "/v1/target").await.body).unwrap();
+    let left = list["192.0.2.1:5060"]["ttl_s"].as_f64().unwrap();
+    assert!((20.0..=30.0).contains(&left) && list["[2001:db8::1]:5061"].is_object(), "{list}");
+    assert_eq!(told("DELETE", "192.0.2.1:5060", "").await.1, "192.0.2.1:5060 is trusted again");
+    assert_eq!(told("DELETE", "192.0.2.1:5060", "").await.1, "192.0.2.1:5060 was trusted anyway");
+}
+
+#[tokio::test]
 async fn the_status_tells_what_an_operator_wants_to_know() {
     let vendor = vendor(Mode::OK).await;
     let proxy = Proxy::start("[node]\nname = \"edge-1\"", &[("lrn", &lrn(&vendor, ""))]).await;

@@ -11,6 +11,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod caller;
+pub mod kamailio;
 pub mod kafka;
 pub mod lookups;
 pub mod mariadb;
@@ -22,6 +23,7 @@ pub mod nodes;
 pub mod nsd;
 pub mod policies;
 pub mod postgres;
+pub mod picture;
 pub mod process;
 pub mod proxy;
 pub mod vendor;

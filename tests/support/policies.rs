@@ -60,5 +60,7 @@ pub fn dns(servers: &[SocketAddr], try_timeout: Duration) -> DnsPolicy {
         mixed_case: false,
         services: Vec::new(),
         hops: 5,
+        transports: dipcache::policy::Transport::ALL.to_vec(),
+        ipv6: true,
     }
 }

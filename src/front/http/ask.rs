@@ -17,7 +17,7 @@ use crate::front::desk::{Desk, Line};
 use crate::front::form::Form;
 use crate::front::http::query::Wishes;
 use crate::front::http::route::{Route, route};
-use crate::front::http::{call, escape};
+use crate::front::http::{call, db, escape};
 use crate::policy::{BadInput, Question};
 
 /// A key longer than this, decoded, is none.
@@ -71,10 +71,10 @@ pub enum Said<L> {
 
 /// A question that the local cache does not know.
 pub struct Asking<L> {
-    line: L,
-    question: Question,
-    form: Form,
-    budget: Duration,
+    pub(super) line: L,
+    pub(super) question: Question,
+    pub(super) form: Form,
+    pub(super) budget: Duration,
 }
 
 impl<L: Line> Asking<L> {
@@ -91,6 +91,7 @@ impl<L: Line> Asking<L> {
 pub fn begin<D: Desk>(desk: &D, path: &str, query: &str, now: Instant) -> Step<D::Line> {
     match route(path) {
         Route::Lookup { lookup, key } => look_up(desk, lookup, key, query, now),
+        Route::Rows(lookup) => db::select(desk, lookup, query, now),
         Route::Flag(lookup) => match find(desk, lookup) {
             Some(line) => Step::Say(Said::Flag(line.is_up())),
             None => unknown(desk),
@@ -129,18 +130,26 @@ fn look_up<D: Desk>(desk: &D, lookup: &str, key: &str, query: &str, now: Instant
     Step::Ask(Asking { line, question, form: wishes.form, budget })
 }
 
-fn find<D: Desk>(desk: &D, name: &str) -> Option<D::Line> {
+/// The lookup of this name, as it stands in the path.
+pub(super) fn find<D: Desk>(desk: &D, name: &str) -> Option<D::Line> {
     let name: Cow<'_, str> = escape::path(name).ok()?;
     desk.line(&name)
 }
 
-fn refuse<L: Line>(line: &L, outcome: Outcome, why: impl fmt::Display) -> Step<L> {
+/// A request that does not fit this lookup.
+pub(super) fn refuse<L: Line>(line: &L, outcome: Outcome, why: impl fmt::Display) -> Step<L> {
+    line.answered(Front::Http, &Answer::empty(outcome, Source::Nobody), Duration::ZERO);
+    refused(outcome, why)
+}
+
+/// The same for one that is counted already.
+pub(super) fn refused<L>(outcome: Outcome, why: impl fmt::Display) -> Step<L> {
     let answer = Answer::empty(outcome, Source::Nobody);
-    line.answered(Front::Http, &answer, Duration::ZERO);
     Step::Say(Said::Refusal { status: 400, answer, why: compact_str::format_compact!("{why}") })
 }
 
-fn unknown<D: Desk>(desk: &D) -> Step<D::Line> {
+/// There is no such lookup.
+pub(super) fn unknown<D: Desk>(desk: &D) -> Step<D::Line> {
     desk.unknown(Front::Http);
     let answer = Answer::empty(Outcome::UnknownLookup, Source::Nobody);
     Step::Say(Said::Refusal { status: 404, answer, why: "no policy has this name".into() })

@@ -1,5 +1,5 @@
-//! The HTTP front: `GET /v1/lookup/{lookup}/{key}`, `GET /v1/call/{bundle}`, `POST /v1/call` and
-//! `GET /v1/health[/{lookup}]`.
+//! The HTTP front: `GET /v1/lookup/{lookup}/{key}`, `GET /v1/call/{bundle}`, `POST /v1/call`,
+//! `GET /v1/health[/{lookup}]`, and `GET /v1/db/{lookup}/` for OpenSIPS' `db_http` (`db`).
 //!
 //! A connection starts in the *plain lane*, [`plain`]: our own loop over the socket, which answers
 //! the one kind of request that SIP servers send and puts the reply together from prepared pieces.
@@ -20,6 +20,7 @@
 mod ask;
 mod call;
 mod close;
+mod db;
 mod escape;
 mod full;
 mod guard;

@@ -84,7 +84,8 @@ fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), BadQuery> {
     if slot.replace(value).is_some() { Err(BadQuery::Twice) } else { Ok(()) }
 }
 
-fn budget(value: &str) -> Result<Duration, BadQuery> {
+/// A limit in milliseconds.
+pub(super) fn budget(value: &str) -> Result<Duration, BadQuery> {
     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if !digits || value.bytes().all(|byte| byte == b'0') {
         return Err(BadQuery::Budget);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::front::desk::Line;
-use crate::front::form;
+use crate::front::form::{self, Form};
 use crate::front::http::ask::Said;
 use crate::front::http::problem::Problem;
 
@@ -30,7 +30,14 @@ impl<'a> Reply<'a> {
     pub fn of<L: Line>(said: &'a Said<L>, scratch: &'a mut Vec<u8>) -> Self {
         match said {
             Said::Answer { line, answer, form } => {
-                let status = status(answer.outcome);
+                let status = match (form, answer.outcome) {
+                    // A table without a row is no error.
+                    (Form::Rows(_), outcome) if no_row(outcome) => {
+                        let (told, media_type) = (Some((answer, outcome)), form::media_type(form));
+                        return Self { status: 200, media_type, told, body: b"", allow: "" };
+                    }
+                    (_, outcome) => status(outcome),
+                };
                 let Some(record) = answer.record.as_ref().filter(|_| status == 200) else {
                     // A record without a record's outcome, or the other way round, is a fault that a caller hears as "nothing".
                     return Self::empty(if status == 200 { 404 } else { status }, Some((answer, answer.outcome)));
@@ -135,6 +142,11 @@ impl<'a> Reply<'a> {
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// True where there is an answer, and it is that there is none.
+const fn no_row(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::NotFound | Outcome::NotApplicable | Outcome::InvalidNumber | Outcome::InvalidInput)
 }
 
 /// The status of a call of which no part has an answer. A number that cannot be was refused before it was asked about.

@@ -18,6 +18,8 @@ pub enum Route<'a> {
     Flags,
     /// `/v1/health/{lookup}`
     Flag(&'a str),
+    /// `/v1/db/{lookup}/`
+    Rows(&'a str),
     /// There is no such page.
     Nowhere,
 }
@@ -30,6 +32,7 @@ pub fn route(path: &str) -> Route<'_> {
         (Some("lookup"), Some(lookup), Some(key), None) => Route::Lookup { lookup, key },
         (Some("call"), None, None, None) => Route::Calls,
         (Some("call"), Some(bundle), None, None) if !bundle.is_empty() => Route::Call(bundle),
+        (Some("db"), Some(lookup), None | Some(""), None) if !lookup.is_empty() => Route::Rows(lookup),
         (Some("health"), None, None, None) => Route::Flags,
         (Some("health"), Some(lookup), None, None) if !lookup.is_empty() => Route::Flag(lookup),
         _ => Route::Nowhere,
@@ -48,6 +51,7 @@ mod tests {
         assert_eq!(route("/v1/call/inbound"), Route::Call("inbound"));
         assert_eq!(route("/v1/health"), Route::Flags);
         assert_eq!(route("/v1/health/lrn"), Route::Flag("lrn"));
+        assert_eq!(route("/v1/db/lrn/"), Route::Rows("lrn"));
         let nowhere = [
             "",
             "/",
@@ -60,6 +64,8 @@ mod tests {
             "/v1/call/",
             "/v1/call/a/b",
             "/v1/health/",
+            "/v1/db/",
+            "/v1/db/lrn/x",
             "/v1/health/a/b",
             "/v2/health",
             "v1/health",

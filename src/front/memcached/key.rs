@@ -20,7 +20,7 @@ pub enum Whose<'a, L> {
     Plain,
     /// A lookup's.
     Lookup(Asked<'a, L>),
-    /// The health flag of the lookup of this name; `None` where there is no such lookup.
+    /// The health flag of a lookup, or of one of its upstreams; `None` where there is no such.
     Flag(Option<bool>),
 }
 
@@ -58,7 +58,10 @@ pub fn whose<'a, D: Desk>(desk: &D, key: &'a [u8]) -> Whose<'a, D::Line> {
         return Whose::Plain;
     };
     if name == "health" {
-        return Whose::Flag(desk.line(rest).map(|line| line.is_up()));
+        return Whose::Flag(match rest.split_once(':') {
+            None => desk.line(rest).map(|line| line.is_up()),
+            Some((lookup, upstream)) => desk.line(lookup).and_then(|line| line.upstream_is_up(upstream)),
+        });
     }
     if let Some(line) = desk.line(name) {
         return Whose::Lookup(Asked { line, field: None, rest });

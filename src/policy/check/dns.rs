@@ -7,7 +7,7 @@ use super::Check;
 use super::upstream::Around;
 use crate::policy::expr::Place;
 use crate::policy::file::{RecordWord, ServiceName, UpstreamFile};
-use crate::policy::{DnsPolicy, DnsRecord, RecordChoice, TransportPolicy};
+use crate::policy::{DnsPolicy, DnsRecord, RecordChoice, Transport, TransportPolicy};
 use crate::written::{Field, Lines, Spanned};
 
 const DOMAIN_MEND: &str = "add the name that is asked for, such as `domain = \"{{ key | enum('e164.arpa') }}\"`";
@@ -23,13 +23,19 @@ impl Check<'_> {
         let (has_record, has_domain, has_servers) =
             (file.record.is_some(), file.domain.is_some(), file.servers.is_some());
         let record = self.faults.value(file.record);
-        let mend = "add `record = \"A\"`, AAAA, SRV, NAPTR, TXT, PTR or CNAME";
+        let mend = "add `record = \"A\"`, AAAA, SRV, NAPTR, TXT, PTR or CNAME, or SIP for RFC 3263";
         let record = self.required(record, &around.table, "record", has_record, mend);
         self.enum_keys(&record, &file.services, &file.hops);
+        self.sip_keys(&record, &file.transports, &file.ipv6);
         let record = record.and_then(|record| self.record(record, around));
+        // Where SIP is spoken is asked of a URI; what is no name then fails when the query is made.
+        let place = match record {
+            Some(RecordChoice::One(DnsRecord::Sip) | RecordChoice::Asked(_)) => Place::Plain,
+            _ => Place::DnsName,
+        };
         let domain = self.faults.value(file.domain);
         let domain = self.required(domain, &around.table, "domain", has_domain, DOMAIN_MEND);
-        let domain = domain.and_then(|domain| self.template(&domain, around.names.question(), Place::DnsName));
+        let domain = domain.and_then(|domain| self.template(&domain, around.names.question(), place));
 
         match file.servers.as_ref().filter(|servers| servers.get_ref().is_empty()).map(Spanned::span) {
             Some(span) => self.faults.at(&span, "there is no server to ask", SERVERS_MEND),
@@ -49,6 +55,8 @@ impl Check<'_> {
         let mixed_case = self.faults.or(file.mixed_case, false);
         let services = self.faults.list(file.services).unwrap_or_default();
         let hops = self.hops(file.hops);
+        let transports = self.transports(file.transports);
+        let ipv6 = self.faults.or(file.ipv6, true);
         Some(TransportPolicy::Dns(DnsPolicy {
             record: record?,
             name: domain?,
@@ -59,6 +67,8 @@ impl Check<'_> {
             mixed_case,
             services: services.into_iter().map(|service| service.into_inner().0).collect(),
             hops,
+            transports,
+            ipv6,
         }))
     }
 
@@ -73,7 +83,7 @@ impl Check<'_> {
         for word in input.and_then(|input| around.names.words(input)).unwrap_or_default() {
             if DnsRecord::from_name(word).is_none() {
                 let what = format!("the input's word `{word}` is not a record type that can be asked for");
-                self.faults.at(&span, what, "let the input's `words` be A, AAAA, SRV, NAPTR, TXT, PTR or CNAME");
+                self.faults.at(&span, what, "let the input's `words` be A, AAAA, SRV, NAPTR, TXT, PTR, CNAME or SIP");
             }
         }
         self.template(&Spanned::new(span, text), around.names.question(), Place::Plain).map(RecordChoice::Asked)
@@ -92,6 +102,39 @@ impl Check<'_> {
                 self.faults.at(&span, what, "take it out, or write `record = \"NAPTR\"`");
             }
         }
+    }
+
+    /// Keys that mean something for SIP only.
+    fn sip_keys(&mut self, record: &Option<Spanned<RecordWord>>, transports: &Lines<Transport>, ipv6: &Field<bool>) {
+        let Some(RecordWord::One(other)) = record.as_ref().map(Spanned::get_ref) else { return };
+        if *other == DnsRecord::Sip {
+            return;
+        }
+        let spans =
+            [("transports", transports.as_ref().map(Spanned::span)), ("ipv6", ipv6.as_ref().map(Spanned::span))];
+        for (key, span) in spans {
+            if let Some(span) = span {
+                let what = format!("`{key}` means nothing for `record = \"{}\"`", other.as_str());
+                self.faults.at(&span, what, "take it out, or write `record = \"SIP\"`");
+            }
+        }
+    }
+
+    /// How SIP may travel, each way once.
+    fn transports(&mut self, list: Lines<Transport>) -> Vec<Transport> {
+        let Some(span) = list.as_ref().map(Spanned::span) else { return Transport::ALL.to_vec() };
+        let mut transports = Vec::new();
+        for transport in self.faults.list(list).unwrap_or_default() {
+            if transports.contains(transport.get_ref()) {
+                let what = format!("`{}` stands here twice", transport.get_ref().as_str());
+                self.faults.at(&transport.span(), what, "take one of the two out");
+            }
+            transports.push(*transport.get_ref());
+        }
+        if transports.is_empty() {
+            self.faults.at(&span, "there is no way to travel", "write `transports = [\"udp\", \"tcp\", \"tls\"]`");
+        }
+        transports
     }
 
     fn hops(&mut self, hops: Field<u32>) -> u32 {

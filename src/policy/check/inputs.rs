@@ -129,7 +129,7 @@ impl Check<'_> {
             span,
             "type",
             given,
-            "say what it is: `type = \"tn\"`, `dns`, `digits`, `text` or `word`",
+            "say what it is: `type = \"tn\"`, `dns`, `sip`, `digits`, `text` or `word`",
         )?;
         let country = self.faults.value(declared.country);
         if let Some(words) = declared.words.as_ref().filter(|_| *word.get_ref() != InputWord::Word) {
@@ -141,6 +141,7 @@ impl Check<'_> {
         Some(match word.get_ref() {
             InputWord::Tn => InputType::Tn { country: country.map_or(Country::US, |country| country.into_inner().0) },
             InputWord::Dns => InputType::DnsName,
+            InputWord::Sip => InputType::Sip,
             InputWord::Digits => InputType::Digits,
             InputWord::Text => InputType::Text,
             InputWord::Word => InputType::Word(self.words(declared.words, span, "words")?),

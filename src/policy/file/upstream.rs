@@ -9,7 +9,7 @@ use super::words::{
     AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RecordWord, RedirectsWord,
     RuleOutcome, Separator, ServiceName, TlsWord, TransportWord,
 };
-use crate::policy::{HttpMethod, TableMatch};
+use crate::policy::{HttpMethod, TableMatch, Transport};
 use crate::written::{Bytes, Field, Lines, Node, Ratio, Spanned, Written};
 
 /// Names and values, in the order in which they are written.
@@ -131,6 +131,10 @@ pub(crate) struct UpstreamFile {
     pub services: Lines<ServiceName>,
     /// DNS: how often an ENUM record may lead to another name. Default: 5.
     pub hops: Field<u32>,
+    /// DNS: how SIP may travel, the best first, for `record = "SIP"`. Default: udp, tcp and tls.
+    pub transports: Lines<Transport>,
+    /// DNS: whether IPv6 addresses are asked for, for `record = "SIP"`. Default: true.
+    pub ipv6: Field<bool>,
 
     // SQL
     /// SQL and tables: a reference to a URL, `env:NAME`; a URL without a password may stand here as it is.

@@ -8,7 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{Algorithm, DnsRecord, Engine, Format, HttpMethod, Service, TableMatch};
+use crate::policy::{Algorithm, DnsRecord, Engine, Format, HttpMethod, Service, TableMatch, Transport};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
 /// `enabled`
@@ -95,6 +95,7 @@ impl Word for TableMatch {
 pub(crate) enum InputWord {
     Tn,
     Dns,
+    Sip,
     Digits,
     Text,
     Word,
@@ -105,6 +106,7 @@ impl Word for InputWord {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("tn", Self::Tn),
         ("dns", Self::Dns),
+        ("sip", Self::Sip),
         ("digits", Self::Digits),
         ("text", Self::Text),
         ("word", Self::Word),
@@ -129,7 +131,13 @@ impl Word for DnsRecord {
         ("TXT", Self::Txt),
         ("PTR", Self::Ptr),
         ("CNAME", Self::Cname),
+        ("SIP", Self::Sip),
     ];
+}
+
+impl Word for Transport {
+    const WHAT: &'static str = "a transport of SIP";
+    const WORDS: &'static [(&'static str, Self)] = &[("udp", Self::Udp), ("tcp", Self::Tcp), ("tls", Self::Tls)];
 }
 
 /// `[[upstream]] record`: a type, or a template that gives one.

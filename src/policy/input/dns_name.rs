@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 
 /// A DNS name, or the host of a `sip:` or `sips:` URI, in lower case.
-pub(super) fn canonical(text: &str) -> Option<CompactString> {
+pub(in crate::policy) fn canonical(text: &str) -> Option<CompactString> {
     let name = sip_host(text).unwrap_or(text);
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.len() > 253 || !name.split('.').all(is_label) {

@@ -3,17 +3,18 @@
 //! This is the first step of every hit. A plain number without further inputs is read in one pass and
 //! kept inline: nothing is allocated.
 
-mod dns_name;
+pub(super) mod dns_name;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 
 use crate::policy::Policy;
 use crate::policy::number::{self, Country};
+use crate::policy::sip::Destination;
 
 /// Separates the parts of a question's id. No canonical key or input holds a control character.
 const SEPARATOR: char = '\u{1f}';
@@ -50,6 +51,8 @@ pub enum InputType {
     },
     /// A name of the DNS: lower case, no dot at the end, at most 253 bytes (RFC 1035).
     DnsName,
+    /// Where a SIP request is to go: a domain, an address, or a `sip:` or `sips:` URI; see [`Destination`].
+    Sip,
     /// Digits only, for prefixes and codes; at most 32.
     Digits,
     /// Any printable text without control characters, at most 250 bytes.
@@ -188,6 +191,7 @@ impl InputType {
         match self {
             Self::Tn { country } => number::parse(text, *country),
             Self::DnsName => dns_name::canonical(text),
+            Self::Sip => Destination::parse(text).map(|destination| destination.to_compact_string()),
             Self::Digits => {
                 let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
                 fits.then(|| text.into())
@@ -208,6 +212,9 @@ impl InputType {
             Self::Words(words) => return format!("some of {}, with commas between them", words.join(", ")).into(),
             Self::Tn { .. } => "a telephone number, such as +13035550100",
             Self::DnsName => "a DNS name of at most 253 letters, digits, `-` and `_`, such as sip.carrier.example",
+            Self::Sip => {
+                "a domain, an address, or a sip: or sips: URI over udp, tcp or tls, such as sip:carrier.example"
+            }
             Self::Digits => "1 to 32 digits",
             Self::Text => "1 to 250 bytes of text without control characters",
         };

@@ -26,6 +26,8 @@ fn upstream(rules: &[(&str, Outcome)], fields: &[(&str, &str)]) -> UpstreamPolic
         mixed_case: false,
         services: vec![],
         hops: 5,
+        transports: Vec::new(),
+        ipv6: true,
     };
     UpstreamPolicy {
         name: "vendor-a".into(),

@@ -38,9 +38,9 @@ pub(super) const LERG: [&str; 23] = [
     "eff_date", "dataset_version",
 ];
 
-pub(super) const DNS: [&str; 18] = [
+pub(super) const DNS: [&str; 19] = [
     "rcode", "ttl", "lrn", "npdi", "rn_context", "spn", "mcc", "mnc", "cic", "q_stat", "uri", "naptr", "srv", "a",
-    "aaaa", "txt", "ptr", "cname",
+    "aaaa", "txt", "ptr", "cname", "targets",
 ];
 
 pub(super) const CERT: [&str; 9] = [

@@ -10,12 +10,14 @@
 //! first, then TCP where the answer was truncated; the first server that gives a real answer (NOERROR, NXDOMAIN)
 //! ends it. SERVFAIL, REFUSED, FORMERR and NOTIMP move on to the next server, and are the reading only when
 //! nobody does better. A server may take `try_timeout`, and never more than its share of what is left, so that the
-//! last one is asked too. For a number's NAPTR records the way goes on over them to a URI: see `number`.
+//! last one is asked too. For a number's NAPTR records the way goes on over them to a URI: see `number`. Where SIP is
+//! spoken takes several queries, side by side and within one deadline: see `locate`.
 //!
 //! What holds: one socket a query, on a port of the system's choice, connected, so that only the server's own address is
 //! heard; an answer with another id or question is dropped and the wait goes on. Nothing is cached, nobody is asked twice.
 
 mod exchange;
+mod locate;
 mod number;
 mod query;
 mod reading;
@@ -71,6 +73,9 @@ impl DnsUpstream {
     /// See [`Failure`].
     pub async fn ask(&self, dns: &DnsPolicy, question: &Question, deadline: Deadline) -> Result<Reading, Failure> {
         let query = render(dns, question)?;
+        if query.record == DnsRecord::Sip {
+            return self.locate(dns, &query.name, deadline).await;
+        }
         match number::application_unique_string(&question.key) {
             Some(number) if query.record == DnsRecord::Naptr => self.resolve(dns, query, &number, deadline).await,
             _ => self.fetch(&query, deadline).await,
@@ -117,10 +122,7 @@ impl DnsUpstream {
     }
 
     async fn exchange(&self, query: &Query, deadline: Deadline) -> Result<Message, Failure> {
-        let deadline = match self.total_timeout {
-            Some(limit) => deadline.earlier(Deadline::at(now() + limit)),
-            None => deadline,
-        };
+        let deadline = self.limited(deadline);
         let mut second_best = None;
         let mut last = Failure::new(FailureKind::Timeout, "no time was left to ask a name server");
         for (place, server) in self.servers.iter().enumerate() {
@@ -136,6 +138,13 @@ impl DnsUpstream {
             }
         }
         second_best.ok_or(last)
+    }
+
+    fn limited(&self, deadline: Deadline) -> Deadline {
+        match self.total_timeout {
+            Some(limit) => deadline.earlier(Deadline::at(now() + limit)),
+            None => deadline,
+        }
     }
 
     /// The query in words.

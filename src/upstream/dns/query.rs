@@ -4,7 +4,8 @@ use hickory_proto::op::{Edns, Message, Query as WireQuery};
 use hickory_proto::rr::{Name, RecordType};
 
 use crate::policy::expr::Scope;
-use crate::policy::{DnsPolicy, DnsRecord, Question, RecordChoice, Template};
+use crate::policy::sip::Host;
+use crate::policy::{Destination, DnsPolicy, DnsRecord, Question, RecordChoice, Template};
 use crate::upstream::{Failure, FailureKind};
 
 /// The largest UDP answer we ask for: what passes nearly every path unfragmented, as the operators of the DNS agreed.
@@ -40,6 +41,16 @@ pub fn render(dns: &DnsPolicy, question: &Question) -> Result<Query, Failure> {
         RecordChoice::One(record) => *record,
         RecordChoice::Asked(template) => asked(template, question)?,
     };
+    // Of a URI only the host has records.
+    let host = |name: &str| match Destination::parse(name).map(|destination| destination.host) {
+        Some(Host::Name(host)) => Some(host.to_string()),
+        _ => None,
+    };
+    let name = match record {
+        DnsRecord::Sip => name,
+        _ if name.contains([':', ';']) => host(&name).unwrap_or(name),
+        _ => name,
+    };
     Ok(Query { name, record })
 }
 
@@ -63,7 +74,8 @@ impl Query {
         name.set_fqdn(true);
         let mut message = Message::query();
         message.metadata.recursion_desired = switches.recursion;
-        message.add_query(WireQuery::query(name, self.record.wire()));
+        let record = self.record.wire().ok_or_else(|| Failure::new(FailureKind::Bug, "SIP is no type of record"))?;
+        message.add_query(WireQuery::query(name, record));
         if switches.edns {
             let mut options = Edns::new();
             options.set_max_payload(UDP_PAYLOAD);
@@ -82,7 +94,7 @@ fn mixed(name: &str) -> String {
 impl DnsRecord {
     /// The type of this name, if it is one that can be asked for.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::A, Self::Aaaa, Self::Srv, Self::Naptr, Self::Txt, Self::Ptr, Self::Cname]
+        [Self::A, Self::Aaaa, Self::Srv, Self::Naptr, Self::Txt, Self::Ptr, Self::Cname, Self::Sip]
             .into_iter()
             .find(|record| record.as_str().eq_ignore_ascii_case(name))
     }
@@ -97,12 +109,13 @@ impl DnsRecord {
             Self::Txt => "TXT",
             Self::Ptr => "PTR",
             Self::Cname => "CNAME",
+            Self::Sip => "SIP",
         }
     }
 
-    /// The type as messages have it.
-    const fn wire(self) -> RecordType {
-        match self {
+    /// The type as messages have it; `None` for what is no record.
+    const fn wire(self) -> Option<RecordType> {
+        Some(match self {
             Self::A => RecordType::A,
             Self::Aaaa => RecordType::AAAA,
             Self::Srv => RecordType::SRV,
@@ -110,7 +123,8 @@ impl DnsRecord {
             Self::Txt => RecordType::TXT,
             Self::Ptr => RecordType::PTR,
             Self::Cname => RecordType::CNAME,
-        }
+            Self::Sip => return None,
+        })
     }
 }
 

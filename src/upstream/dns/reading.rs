@@ -65,7 +65,7 @@ fn denies_the_name(answer: &Message) -> bool {
 }
 
 /// The records of the asked type at the end of the chain of aliases, and the least TTL on the way there.
-fn answering(answer: &Message) -> (Vec<&Record>, Option<u32>) {
+pub(super) fn answering(answer: &Message) -> (Vec<&Record>, Option<u32>) {
     let Some(question) = answer.queries.first() else { return (Vec::new(), None) };
     let mut owner: &Name = question.name();
     let mut least: Option<u32> = None;
@@ -132,7 +132,7 @@ fn describe(record: &Record) -> Option<Json> {
 }
 
 /// A name in lower case without the dot at its end; the root, which stands for "none" in SRV and NAPTR, is `.`.
-fn name(name: &Name) -> String {
+pub(super) fn name(name: &Name) -> String {
     if name.is_root() { ".".to_owned() } else { name.to_ascii().trim_end_matches('.').to_ascii_lowercase() }
 }
 
@@ -141,7 +141,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The name of a response code as tools print it.
-fn code_name(code: ResponseCode) -> String {
+pub(super) fn code_name(code: ResponseCode) -> String {
     let name = match code {
         ResponseCode::NoError => "NOERROR",
         ResponseCode::FormErr => "FORMERR",
