@@ -44,17 +44,18 @@ impl Control {
     /// # Errors
     /// See [`CannotRead`].
     pub fn start(settings: &config::Control, node: &str, orders: Arc<Orders>) -> Result<Self, CannotRead> {
-        let (told, caught_up) = watch::channel(false);
-        let closing = Arc::new(AtomicBool::new(false));
         #[cfg(feature = "kafka")]
-        kafka::start(settings, node, orders, told, Arc::clone(&closing))?;
+        {
+            let (told, caught_up) = watch::channel(false);
+            let closing = Arc::new(AtomicBool::new(false));
+            kafka::start(settings, node, orders, told, Arc::clone(&closing))?;
+            Ok(Self { caught_up, closing })
+        }
         #[cfg(not(feature = "kafka"))]
         {
-            let _ = (settings, node, orders, told);
-            return Err(CannotRead::Kafka("this dipcache was built without the feature `kafka`".to_owned()));
+            let _ = (settings, node, orders);
+            Err(CannotRead::Kafka("this dipcache was built without the feature `kafka`".to_owned()))
         }
-        #[cfg(feature = "kafka")]
-        Ok(Self { caught_up, closing })
     }
 
     /// Waits until all that was ordered while this node was away is carried out; false when it is not by then.
