@@ -107,7 +107,10 @@ async fn the_verbose_health_tells_why_since_when_and_what_each_node_sees() {
         assert!(name.starts_with('n') && view["health"] == 0 && view["down"][0] == "vendor", "{body}");
     }
     assert!(cluster["since_ms"].as_u64().unwrap() > 1_600_000_000_000 && cluster["epoch"].as_u64().unwrap() > 0);
-    assert!(cluster["reason"].as_str().unwrap().contains("of 3 nodes see it down: not usable: vendor"), "{body}");
+    // A node that has only just begun may still have abstained when the verdict turned.
+    let reason = cluster["reason"].as_str().unwrap();
+    assert!(["2 of 2", "2 of 3", "3 of 3"].iter().any(|votes| reason.starts_with(votes)), "{body}");
+    assert!(reason.contains("nodes see it down: not usable: vendor"), "{body}");
     assert!(cnam["upstreams"][0]["failure_ratio"].is_number() && cnam["upstreams"][0]["breaker"] != "closed", "{body}");
     let metrics = get(fleet.nodes[0].admin, "/metrics").await.body;
     for wanted in ["dipcache_shared_seconds_bucket{op=\"get\"", "dipcache_health{lookup=\"cnam\"} 0"] {
