@@ -234,7 +234,8 @@ async fn a_fourth_server_takes_over_what_the_three_before_knew() {
 
     let (without, _) = cache(four.clone()).await;
     let stayed = known(&without).await;
-    assert!((KEYS * 7 / 10..KEYS).contains(&stayed), "{stayed} of {KEYS} stayed where they were");
+    // Three quarters on average; where the points fall on the ring depends on the ports.
+    assert!((KEYS * 6 / 10..KEYS).contains(&stayed), "{stayed} of {KEYS} stayed where they were");
     let (moving, _) = cache(Shared { before: addresses[..3].to_vec(), ..four }).await;
     assert_eq!(known(&moving).await, KEYS, "their former owners know them");
     let moved = async || (known(&without).await == KEYS).then_some(());
