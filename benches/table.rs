@@ -57,7 +57,7 @@ fn table(rows: u64) -> (Snapshot, usize) {
 }
 
 fn keys() -> Vec<String> {
-    (0..100_000).map(|n| format!("+{}{:04}", prefix(n * 97), n % 10_000)).collect()
+    (0..100_000).map(|n| format!("+{}{:04}", prefix(n * 97 % rows()), n % 10_000)).collect()
 }
 
 fn longest_prefix(c: &mut Criterion) {
