@@ -13,14 +13,8 @@ use dipcache::policy::{Policy, Reading};
 use dipcache::upstream::{Failure, FailureKind, Upstream};
 use futures_util::future::join_all;
 use support::lookups::{Desk, ask, policy};
+use support::policies::secret_file;
 use support::vendor::{Mode, Vendor};
-
-fn secret_file(value: &str) -> (tempfile::NamedTempFile, String) {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), format!("{value}\n")).expect("the file is ours");
-    let reference = format!("file:{}", file.path().display());
-    (file, reference)
-}
 
 fn text(upstream: &str) -> String {
     format!(

@@ -14,6 +14,7 @@ use serde_json::json;
 use sqlx::ConnectOptions;
 use support::lookups::policy;
 use support::nameserver::{self, Nameserver};
+use support::policies::secret_file;
 use support::vendor::{Mode, Vendor};
 
 const HEAD: &str = "kind = \"raw\"\n[input]\nkey = { type = \"text\" }\nani = { type = \"text\", optional = true }\n";
@@ -29,13 +30,6 @@ async fn ask(policy: &Policy, key: &str, inputs: &[(&str, &str)]) -> (String, Re
     let words = upstream.describe(&policy.upstreams[0], &question).expect("a request");
     let deadline = Deadline::after(Duration::from_secs(3));
     (words, upstream.ask(&policy.upstreams[0], &question, deadline).await.expect("a reading"))
-}
-
-fn secret_file(value: &str) -> (tempfile::NamedTempFile, String) {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), format!("{value}\n")).expect("the file is ours");
-    let reference = format!("file:{}", file.path().display());
-    (file, reference)
 }
 
 #[tokio::test]

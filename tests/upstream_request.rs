@@ -12,6 +12,7 @@ use dipcache::policy::check::parse_over;
 use dipcache::policy::{Policy, Reading, Vars};
 use dipcache::upstream::{Failure, FailureKind, Upstream};
 use support::lookups::policy;
+use support::policies::secret_file;
 use support::vendor::{Mode, Vendor};
 
 const INPUT: &str = "[input]\nkey = { type = \"text\" }\nani = { type = \"text\", optional = true }\n";
@@ -45,13 +46,6 @@ impl Asker {
         let question = self.policy.question(key, &[]).expect("a key that fits");
         self.upstream.describe(&self.policy.upstreams[0], &question).expect("a request")
     }
-}
-
-fn secret_file(value: &str) -> (tempfile::NamedTempFile, String) {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), format!("{value}\n")).expect("the file is ours");
-    let reference = format!("file:{}", file.path().display());
-    (file, reference)
 }
 
 #[tokio::test]

@@ -84,26 +84,12 @@ impl UpstreamHealth {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{BreakerRules, Rate};
-
-    fn health(concurrency: usize, rate: Option<Rate>) -> Arc<UpstreamHealth> {
-        let rules = BreakerRules {
-            window: Duration::from_secs(10),
-            min_samples: 20,
-            failure_ratio: 0.5,
-            slow: Duration::from_secs(1),
-            slow_ratio: 0.8,
-            consecutive: 3,
-            open: Duration::from_secs(1),
-            open_max: Duration::from_secs(4),
-            probes: 1,
-        };
-        UpstreamHealth::new(rules, concurrency, rate, now())
-    }
+    use crate::health::pass::tests::{health, limited};
+    use crate::policy::Rate;
 
     #[tokio::test]
     async fn idle_dips_take_what_calls_leave_and_calls_do_not_see_them() {
-        let health = health(10, None);
+        let health = health(10);
         let at = now();
         let idle: Vec<_> = std::iter::from_fn(|| health.idle_pass(at, 0.5).ok()).collect();
         assert_eq!((idle.len(), health.idle_in_flight()), (5, 5));
@@ -123,7 +109,7 @@ mod tests {
 
     #[test]
     fn an_idle_dip_takes_no_token_from_a_call_and_none_that_a_call_has_taken() {
-        let health = health(1000, Some(Rate { per_second: 100.0, burst: 10 }));
+        let health = limited(1000, Some(Rate { per_second: 100.0, burst: 10 }));
         let start = now();
         let mut idle = 0;
         for ms in 0..1000 {
@@ -140,7 +126,7 @@ mod tests {
 
     #[test]
     fn no_idle_dip_while_the_breaker_is_not_closed_or_a_hold_is_on() {
-        let health = health(10, None);
+        let health = health(10);
         let start = now();
         health.hold_for(start, Outcome::RateLimited, Duration::from_secs(5));
         assert_eq!(health.idle_pass(start, 1.0).unwrap_err().outcome, Outcome::RateLimited);

@@ -275,11 +275,15 @@ impl Drop for Pass {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::deadline::now;
 
-    fn health(concurrency: usize) -> Arc<UpstreamHealth> {
+    pub fn health(concurrency: usize) -> Arc<UpstreamHealth> {
+        limited(concurrency, None)
+    }
+
+    pub fn limited(concurrency: usize, rate: Option<Rate>) -> Arc<UpstreamHealth> {
         let rules = BreakerRules {
             window: Duration::from_secs(10),
             min_samples: 20,
@@ -291,7 +295,7 @@ mod tests {
             open_max: Duration::from_secs(4),
             probes: 1,
         };
-        UpstreamHealth::new(rules, concurrency, None, now())
+        UpstreamHealth::new(rules, concurrency, rate, now())
     }
 
     #[test]

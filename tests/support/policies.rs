@@ -9,6 +9,14 @@ use dipcache::policy::{
     Wire,
 };
 
+/// A file with a secret, and how a policy refers to it.
+pub fn secret_file(value: &str) -> (tempfile::NamedTempFile, String) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), format!("{value}\n")).expect("the file is ours");
+    let reference = format!("file:{}", file.path().display());
+    (file, reference)
+}
+
 /// An upstream of this transport, without rules or fields.
 pub fn upstream(transport: TransportPolicy) -> UpstreamPolicy {
     UpstreamPolicy {

@@ -41,9 +41,8 @@ pub fn begin<D: Desk>(desk: &D, asked: Asked) -> Step<D::Line> {
             desk.unknown(Front::Dns);
             Step::Say(reply::refused(asked, Reason::NotAuthoritative), size, None)
         }
-        Some((line, question, number)) => match line.hit(&question, tick()) {
+        Some((line, question, number)) => match known(&line, &question) {
             Some(answer) => {
-                line.answered(Front::Dns, &answer, Duration::ZERO);
                 let reply = reply::of(asked, &answer);
                 let record = answer.record.clone().filter(|_| is_plain_hit(&answer));
                 let made = record.map(|record| Box::new(Made { line, question, record }));
@@ -89,6 +88,7 @@ impl<L: Line> Waiting<L> {
     }
 }
 
+/// The local cache's answer, counted.
 fn known<L: Line>(line: &L, question: &Question) -> Option<Answer> {
     let answer = line.hit(question, tick())?;
     line.answered(Front::Dns, &answer, Duration::ZERO);

@@ -7,7 +7,7 @@ use crate::deadline::{self, Deadline, Instant};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::form::{Form, render};
-use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, pose, whose};
+use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, parts, pose, whose};
 use crate::front::memcached::plain::write_value;
 use crate::policy::Question;
 
@@ -46,8 +46,7 @@ pub struct Asking<L> {
 /// Writes `VALUE …` if the key asks for a record that the local cache has: the way of nearly every get, with nothing kept
 /// hold of. False leaves it all, the counting too, to [`look`].
 pub fn write_hit<D: Desk>(desk: &D, key: &[u8], wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> bool {
-    let Some(colon) = memchr::memchr(b':', key) else { return false };
-    let (Ok(name), Ok(rest)) = (str::from_utf8(&key[..colon]), str::from_utf8(&key[colon + 1..])) else { return false };
+    let Some((name, rest)) = parts(key) else { return false };
     let written = desk.with_line(name, |line| {
         let Ok(posed) = pose(line, rest) else { return false };
         let Some(answer) = line.hit(&posed.question, wanted.tick) else { return false };

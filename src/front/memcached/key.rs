@@ -51,12 +51,16 @@ pub enum Unposed {
     Malformed,
 }
 
+/// What stands before a key's first colon, and what behind it.
+#[inline]
+pub fn parts(key: &[u8]) -> Option<(&str, &str)> {
+    let colon = memchr::memchr(b':', key)?;
+    Some((str::from_utf8(&key[..colon]).ok()?, str::from_utf8(&key[colon + 1..]).ok()?))
+}
+
 /// Whose this key is.
 pub fn whose<'a, D: Desk>(desk: &D, key: &'a [u8]) -> Whose<'a, D::Line> {
-    let Some(colon) = memchr::memchr(b':', key) else { return Whose::Plain };
-    let (Ok(name), Ok(rest)) = (std::str::from_utf8(&key[..colon]), std::str::from_utf8(&key[colon + 1..])) else {
-        return Whose::Plain;
-    };
+    let Some((name, rest)) = parts(key) else { return Whose::Plain };
     if name == "health" {
         return Whose::Flag(match rest.split_once(':') {
             None => desk.line(rest).map(|line| line.is_up()),
