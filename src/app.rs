@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pulse, Simulated};
-use crate::config::{Config, Endpoint, MemcachedFormat};
+use crate::config::{Config, Endpoint, MemcachedFormat, State};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::{Event, EventType, Events};
 use crate::front::dns;
@@ -28,7 +28,7 @@ use crate::front::memcached;
 use crate::lookup::{Cluster, Lookups};
 use crate::policy::{Fault, Policy};
 use crate::telemetry::recorder;
-use crate::warm::Warming;
+use crate::warm::{Leave, Warming};
 
 /// How often dead entries are taken away.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -124,7 +124,7 @@ impl App {
         }
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
-            warming: Warming::new(Arc::clone(&lookups)),
+            warming: Warming::new(Arc::clone(&lookups), Arc::clone(&events)),
             events: Arc::clone(&events),
             rights: ArcSwap::from_pointee(config.admin.clone()),
             simulator,
@@ -158,9 +158,30 @@ impl App {
             let (lookups, drain) = (Arc::clone(&app.lookups), app.drain.clone());
             app.fronts.spawn(async move { cluster.run(lookups, drain.wait()).await });
         }
+        app.keep_warm().await;
         app.door.ready.store(true, Ordering::Release);
         app.events.raise(Event::of_node(EventType::NodeStarted, format!("version {}", env!("CARGO_PKG_VERSION"))));
         Ok(app)
+    }
+
+    /// Takes back what the last process left, keeps what is hot warm, and leaves it all behind in turn.
+    async fn keep_warm(&mut self) {
+        let leave = self.leave();
+        if let Some(leave) = &leave {
+            leave.load(&self.lookups).await;
+            let (lookups, drain) = (Arc::clone(&self.lookups), self.drain.clone());
+            self.fronts.spawn({
+                let leave = leave.clone();
+                async move { leave.keep(lookups, drain.wait()).await }
+            });
+        }
+        let (warming, drain) = (Arc::clone(&self.door.warming), self.drain.clone());
+        self.fronts.spawn(async move { warming.keep(leave, drain.wait()).await });
+    }
+
+    fn leave(&self) -> Option<Leave> {
+        let State { dir, snapshot, every, wait } = self.config.state.clone()?;
+        Some(Leave { dir, snapshot, every, wait })
     }
 
     fn listen_http(&mut self) -> anyhow::Result<()> {
@@ -289,6 +310,9 @@ impl App {
         self.drain.begin();
         // Each front cuts off by itself what is still there after the drain time.
         while self.fronts.join_next().await.is_some() {}
+        if let Some(leave) = self.leave() {
+            leave.save(&self.lookups).await;
+        }
         self.closing.send_replace(true);
         let grace = Duration::from_secs(1);
         if tokio::time::timeout(grace, async { while self.doors.join_next().await.is_some() {} }).await.is_err() {

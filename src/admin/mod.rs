@@ -104,6 +104,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
         .route("/v1/warm/{lookup}", post(warm::warm))
+        .route("/v1/warm/{lookup}/run", post(warm::run))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
         .route("/", get(page::page))

@@ -48,18 +48,30 @@ pub(super) async fn warm(
             .into_response();
     }
     let keys = Streamed { body, lines: Lines::default(), ready: VecDeque::new(), over: false };
-    match admin.warming.begin(&name, keys, Pacing { per_second: wish.rate }) {
+    match admin.warming.begin(&name, keys, Pacing { per_second: wish.rate, renew: None }) {
         Ok(job) => ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(progress(job))).into_response(),
-        Err(why) => {
-            let status = match why {
-                NotBegun::Unknown { .. } => StatusCode::NOT_FOUND,
-                NotBegun::NothingKept(_) => StatusCode::CONFLICT,
-                NotBegun::TooMany => StatusCode::TOO_MANY_REQUESTS,
-                NotBegun::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            (status, format!("{why}\n")).into_response()
-        }
+        Err(why) => refused(&why),
     }
+}
+
+/// `POST /v1/warm/{lookup}/run`: the policy's own job, now.
+pub(super) async fn run(State(admin): State<Arc<Admin>>, Path(name): Path<String>) -> Response {
+    match admin.warming.order(&name) {
+        Ok(()) => {
+            (StatusCode::ACCEPTED, format!("the warm job of {name} begins; /v1/status tells of it\n")).into_response()
+        }
+        Err(why) => refused(&why),
+    }
+}
+
+fn refused(why: &NotBegun) -> Response {
+    let status = match why {
+        NotBegun::Unknown { .. } => StatusCode::NOT_FOUND,
+        NotBegun::NothingKept(_) | NotBegun::NoJob(_) | NotBegun::NoKeys(_) => StatusCode::CONFLICT,
+        NotBegun::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        NotBegun::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{why}\n")).into_response()
 }
 
 /// One line now, one every so often, and the last one.

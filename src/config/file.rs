@@ -25,6 +25,7 @@ pub(super) struct ConfigFile {
     pub log: Option<LogFile>,
     pub drain: Option<DrainFile>,
     pub limits: Option<LimitsFile>,
+    pub state: Option<Spanned<StateFile>>,
     /// Values that go before the policies' own `[vars]`.
     pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
     #[serde(default)]
@@ -122,6 +123,16 @@ pub(super) struct LogFile {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct DrainFile {
     pub time: Field<Duration>,
+}
+
+/// `[state]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct StateFile {
+    pub dir: Field<String>,
+    pub snapshot: Field<bool>,
+    pub every: Field<Duration>,
+    pub wait: Field<Duration>,
 }
 
 /// `[limits]`

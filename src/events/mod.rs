@@ -40,6 +40,8 @@ pub enum EventType {
     SharedDown,
     /// A server of the shared cache is used again.
     SharedUp,
+    /// A run of a policy's warm job ended.
+    WarmFinished,
     /// A new config runs.
     ConfigReloaded,
     /// A new config was refused, and the old one goes on.
@@ -65,6 +67,7 @@ impl EventType {
             Self::TableRejected => "dipcache.table.rejected",
             Self::SharedDown => "dipcache.cache.shared_down",
             Self::SharedUp => "dipcache.cache.shared_up",
+            Self::WarmFinished => "dipcache.warm.finished",
             Self::ConfigReloaded => "dipcache.config.reloaded",
             Self::ConfigRejected => "dipcache.config.rejected",
             Self::NodeStarted => "dipcache.node.started",

@@ -107,7 +107,8 @@ async fn ask(
 ) -> (Pass, Result<Judgement, Failure>) {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
     let cut = policy.total_timeout.map_or(times.cut, |total| Deadline::after(total).earlier(times.cut));
-    let mut asking = Box::pin(cut.limit(member.upstream.ask(policy, question, cut)));
+    let upstream = if pass.is_idle() { member.beside(policy) } else { &member.upstream };
+    let mut asking = Box::pin(cut.limit(upstream.ask(policy, question, cut)));
     let answered = match times.overdue.limit(&mut asking).await {
         Some(answered) => answered,
         None => {

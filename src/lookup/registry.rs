@@ -208,6 +208,8 @@ impl Lookup {
             peers,
             turning: Mutex::default(),
             retired: AtomicBool::new(false),
+            flushed: Mutex::default(),
+            home: tokio::runtime::Handle::try_current().ok(),
         })
     }
 }
