@@ -74,7 +74,7 @@ pub(super) async fn order(
     })
 }
 
-fn find(admin: &Admin, name: &str) -> Result<Arc<Lookup>, (StatusCode, String)> {
+pub(super) fn find(admin: &Admin, name: &str) -> Result<Arc<Lookup>, (StatusCode, String)> {
     admin.lookups.find(name).ok_or_else(|| {
         let known: Vec<_> = admin.lookups.all().iter().map(|lookup| lookup.policy.name.to_string()).collect();
         (StatusCode::NOT_FOUND, format!("no lookup `{name}`; there are {}\n", known.join(", ")))

@@ -5,6 +5,7 @@
 //! address; a call that changes something needs the token.
 
 mod changes;
+mod ingest;
 mod page;
 mod pulse;
 mod status;
@@ -99,7 +100,7 @@ pub async fn serve(
 pub fn router(admin: Arc<Admin>) -> Router {
     let changing = Router::new()
         .route("/v1/health/{lookup}", put(changes::lay_hand))
-        .route("/v1/cache/{lookup}", delete(changes::flush))
+        .route("/v1/cache/{lookup}", delete(changes::flush).put(ingest::ingest))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))

@@ -20,6 +20,7 @@ mod attempt;
 pub mod flight;
 mod follow;
 mod gather;
+mod ingest;
 mod member;
 mod probe;
 mod race;
@@ -51,6 +52,7 @@ use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
 pub use cluster::Cluster;
+pub use ingest::Pushed;
 pub use member::Member;
 pub use registry::Lookups;
 pub use restart::Flushed;

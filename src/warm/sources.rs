@@ -19,7 +19,7 @@ use crate::policy::warm::WarmSource;
 use crate::policy::{Policy, Secret};
 use crate::upstream::sql::{Settings, SqlUpstream};
 use crate::upstream::{Failure, FailureKind};
-use crate::warm::keys::{Key, Keys, Lines, NoMore};
+use crate::warm::keys::{Key, Keys, LONGEST_LINE, Lines, NoMore};
 
 /// How long a database may take to give all rows.
 const QUERY: Duration = Duration::from_secs(30 * 60);
@@ -100,7 +100,7 @@ fn copy(path: &Path, out: &mut Counting) -> io::Result<()> {
     loop {
         line.clear();
         // A line that is longer than any key is cut where it is too long by any measure, and told as a bad one.
-        let most = crate::warm::keys::LONGEST_LINE as u64 + 2;
+        let most = LONGEST_LINE as u64 + 2;
         if text.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
@@ -180,7 +180,7 @@ impl Gathered {
                 }
             }
         });
-        Reading { pieces, lines: Lines::default(), ready: VecDeque::new(), skip, over: false }
+        Reading { pieces, lines: Lines::new(LONGEST_LINE), ready: VecDeque::new(), skip, over: false }
     }
 }
 

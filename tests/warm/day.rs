@@ -1,6 +1,8 @@
 //! A day and a night in fast-forward: an entry's life is seconds, and the night is several lives long.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use dipcache::deadline::now;
 
 use crate::support::caller::Caller;
 use crate::support::proxy::Proxy;
@@ -37,7 +39,7 @@ async fn morning(warm: &str) -> f64 {
     let callers = (0..CALLERS).map(async |seed| {
         let mut draw = Draw(fastrand::Rng::with_seed(seed));
         let mut caller = Caller::connect(proxy.http).await.unwrap();
-        let (began, mut strangers) = (Instant::now(), seed * 100_000);
+        let (began, mut strangers) = (now(), seed * 100_000);
         while began.elapsed() < DAY {
             caller.get(&format!("/v1/lookup/lrn/{}", number(draw.place(&mut strangers)))).await.unwrap();
         }

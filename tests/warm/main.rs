@@ -10,7 +10,9 @@ mod support;
 
 mod commands;
 mod day;
+mod ingest;
 mod lane;
+mod million;
 mod once;
 mod restart;
 

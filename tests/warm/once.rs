@@ -1,6 +1,8 @@
 //! Three nodes and one scheduled job: it runs once, and goes on elsewhere when its node dies.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use dipcache::deadline::{Instant, now};
 
 use chrono::{Local, TimeDelta};
 
@@ -39,11 +41,11 @@ async fn a_scheduled_job_runs_once_and_moves_when_its_node_dies() {
     for name in ["one", "two", "three"] {
         nodes.push(node(name, &vendor, &memcached, &file, due).await);
     }
-    let end = Instant::now() + Duration::from_secs(40);
+    let end = now() + Duration::from_secs(40);
     let mut killed: Option<Instant> = None;
     let mut moved = None;
     loop {
-        assert!(Instant::now() < end, "{} of {KEYS} keys were asked", vendor.requests());
+        assert!(now() < end, "{} of {KEYS} keys were asked", vendor.requests());
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut running = Vec::new();
         for (place, node) in nodes.iter().enumerate() {
@@ -56,7 +58,7 @@ async fn a_scheduled_job_runs_once_and_moves_when_its_node_dies() {
             (Some(place), None) if vendor.requests() >= KEYS / 4 => {
                 let mut runner = nodes.remove(*place);
                 runner.server.kill();
-                killed = Some(Instant::now());
+                killed = Some(now());
             }
             (Some(_), Some(at)) if moved.is_none() => moved = Some(at.elapsed()),
             (None, Some(_)) if moved.is_some() && vendor.requests() >= KEYS => break,
