@@ -337,3 +337,44 @@ async fn what_a_killed_node_could_not_tell_another_tells_under_the_same_id() {
     let epochs = until(Duration::from_secs(6), heard).await.expect("an heir tells");
     assert_eq!(epochs, [Some(epoch.load(Ordering::Relaxed))]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_is_one_nodes_until_it_gives_it_back_or_loses_it() {
+    let Some(mut memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let servers = [memcached.address()];
+    let a = Node::start("a", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    let b = Node::start("b", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    let take = async |node: &Node| until(Duration::from_secs(3), async || node.cluster.lease("w").await.ok()?).await;
+    let first = take(&a).await.expect("nobody has it");
+    // Longer than it lives unrenewed.
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    assert!(first.is_held() && matches!(b.cluster.lease("w").await, Ok(None) | Err(_)));
+    drop(first);
+    let mut second = take(&b).await.expect("it was given back");
+    memcached.restart().await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert!(second.is_held(), "memcached had forgotten it, and nobody wanted it");
+    memcached.kill();
+    let killed = now();
+    tokio::time::timeout(Duration::from_secs(8), second.lost()).await.expect("told that it is lost");
+    assert!(!second.is_held() && now() - killed < Duration::from_secs(5), "after {:?}", now() - killed);
+    assert!(a.cluster.lease("w").await.is_err(), "without memcached there are no turns");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_to_all_nodes_is_heard_by_those_who_come_later_and_ends() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let servers = [memcached.address()];
+    let nodes = three(&servers, &vendor).await;
+    nodes[0].lookup("cnam").note_for_all("10.0.0.1:5060", "failed", Duration::from_secs(4));
+    let heard = async |node: &Node| (node.lookup("cnam").noted("10.0.0.1:5060")? == "failed").then_some(());
+    for node in &nodes {
+        assert!(until(Duration::from_secs(1), async || heard(node).await).await.is_some());
+    }
+    let late = Node::start("late", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    assert!(until(Duration::from_secs(1), async || heard(&late).await).await.is_some());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(late.lookup("cnam").noted("10.0.0.1:5060"), None);
+}

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::admin::{Admin, health};
 use crate::deadline::now;
 use crate::events::Event;
-use crate::lookup::{Lookup, Member};
+use crate::lookup::{Cluster, Lookup, Member};
 use crate::upstream::table::Table;
 
 /// `GET /v1/status`.
@@ -23,6 +23,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_s": (now() - admin.started).as_secs(),
         "lookups": lookups,
+        "shared": admin.lookups.cluster().map(|cluster| of_shared(cluster)),
         "warm": admin.warming.jobs(),
         "events": admin.events.recent().iter().rev().map(of_event).collect::<Vec<_>>(),
     }))
@@ -107,6 +108,11 @@ fn of_event(event: &Event) -> Value {
         // A clock before 1970 is shown as 1970.
         "at_ms": event.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
     })
+}
+
+fn of_shared(cluster: &Cluster) -> Value {
+    let servers = cluster.shared().servers().map(|(name, up)| json!({ "server": name, "up": up }));
+    json!({ "node": cluster.node(), "servers": servers.collect::<Vec<_>>() })
 }
 
 fn millis(span: Duration) -> f64 {

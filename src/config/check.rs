@@ -30,6 +30,9 @@ impl Word for Quorum {
         &[("any", Self::Any), ("majority", Self::Majority), ("all", Self::All)];
 }
 
+/// A miss waits this long for the shared cache when that hangs.
+const LONGEST_SHARED_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Checks all of it. `folder` is where the file is: relative paths start there.
 pub(super) fn config(typed: ConfigFile, file: Option<PathBuf>, folder: &Path, faults: &mut Faults) -> Config {
     let policies = typed.policies.unwrap_or_default();
@@ -125,6 +128,9 @@ fn shared(file: Spanned<SharedFile>, faults: &mut Faults) -> Shared {
     let timeout = faults.value(file.timeout).map_or(Duration::from_millis(5), |timeout| {
         if timeout.get_ref().is_zero() {
             faults.at(&timeout.span(), "this duration must not be zero", "write how long, such as \"5ms\"");
+        } else if *timeout.get_ref() > LONGEST_SHARED_TIMEOUT {
+            let mend = "write at most \"1s\"; \"5ms\" is usual: while memcached hangs, each new key waits this long";
+            faults.at(&timeout.span(), "this is longer than a call can wait", mend);
         }
         timeout.into_inner()
     });

@@ -183,3 +183,28 @@ fn without_a_file_the_embedded_default_serves() {
     assert_eq!(config.policies, Path::new("policies"));
     assert_eq!(fs::read_to_string("config/dipcache.toml").unwrap(), EMBEDDED);
 }
+
+#[test]
+fn what_is_wrong_with_shared_is_told_with_its_place_and_remedy() {
+    let text = "[shared]\nservers = [\"cache-1\", \"a:1\", \"a:1\"]\nprefix = \"a b\"\ntimeout = \"2s\"\n\
+                ring = \"modula\"\nquorum = \"most\"\nsingle_flight = 1\n";
+    let faults = load(text, &[]).unwrap_err();
+    let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for (line, words) in [
+        (2, "`cache-1` is not a host and a port; write `servers = [\"127.0.0.1:11211\"]`"),
+        (2, "`a:1` is there twice; take one out"),
+        (3, "this prefix would make illegal keys; write at most 64 letters"),
+        (4, "this is longer than a call can wait; write at most \"1s\""),
+        (5, "`modula`"),
+        (6, "`most`"),
+        (7, "expected true or false"),
+    ] {
+        let place = format!("d.toml:{line}:");
+        assert!(
+            told.iter().any(|fault| fault.contains(&place) && fault.contains(words)),
+            "{words}\n{}",
+            told.join("\n")
+        );
+    }
+    assert_eq!(told.len(), 7, "{}", told.join("\n"));
+}

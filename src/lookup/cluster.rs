@@ -145,8 +145,8 @@ impl Cluster {
         flags
     }
 
-    /// True when it is this node's turn to probe this upstream. Each node decides for itself when memcached is gone.
-    pub(super) async fn may_probe(&self, name: &str, takes: Duration) -> bool {
+    /// True when it is this node's turn to probe this upstream; each node's own affair while it decides `alone`.
+    pub(super) async fn may_probe(&self, name: &str, takes: Duration, alone: bool) -> bool {
         let life = u32::try_from(takes.as_secs()).unwrap_or(60).min(60) + TURN;
         let own = || self.node.as_bytes().to_vec();
         let turn = match self.shared.read("probe", name).await {
@@ -157,7 +157,8 @@ impl Cluster {
             Ok(Some(_)) => Ok(false),
             Err(fault) => Err(fault),
         };
-        turn.unwrap_or(true)
+        // One answer that is late is no reason to probe beside another node; no answer for a while is.
+        turn.unwrap_or(alone)
     }
 
     /// Gives the turn to whoever wants it.

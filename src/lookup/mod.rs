@@ -28,6 +28,7 @@ mod registry;
 mod restart;
 mod sharing;
 mod cluster;
+mod lease;
 mod tables;
 mod warm;
 
@@ -53,6 +54,7 @@ use sharing::Purpose;
 
 pub use cluster::Cluster;
 pub use ingest::Pushed;
+pub use lease::Lease;
 pub use member::Member;
 pub use registry::Lookups;
 pub use restart::Flushed;

@@ -87,7 +87,7 @@ async fn probe_in_turn(lookup: &Arc<Lookup>, index: usize, failed: u32) -> u32 {
         return 0;
     };
     let name = format!("{}:{}", lookup.policy.name, lookup.members[index].name);
-    if !cluster.may_probe(&name, lookup.call_budget()).await {
+    if !cluster.may_probe(&name, lookup.call_budget(), lookup.mind.view(now()).is_none()).await {
         tokio::time::sleep(OTHERS.mul_f64(0.5 + fastrand::f64())).await;
         return failed;
     }

@@ -115,8 +115,14 @@ impl Lookup {
         purpose: Purpose,
         disowned: &AtomicBool,
     ) -> Option<Answer> {
-        let patience = Deadline::after(self.policy.budget.call / PATIENCE);
-        let entry = patience.limit(shared.get(self.place(era, &question.id))).await??;
+        let look = shared.get(self.place(era, &question.id));
+        let patience = self.policy.budget.call / PATIENCE;
+        // Who leaves before the timeout says nothing about the server: no sample for its breaker.
+        let entry = if patience < shared.settings().timeout {
+            Deadline::after(patience).limit(look).await??
+        } else {
+            look.await?
+        };
         let tick = tick();
         if self.was_flushed(&entry, &question.id, tick)
             || self.local.get(&question.id, tick).is_some_and(|ours| !entry.is_younger_than(&ours))
@@ -218,6 +224,18 @@ impl Lookup {
         self.flushed.lock().note(id);
         self.flights.disown(id);
         self.local.forget(id)
+    }
+
+    /// Has every node know this word about the lookup, under this name, for so long: which target has failed, say. One
+    /// that was away hears it later. The latest word under a name counts; 64 names are remembered.
+    pub fn note_for_all(&self, name: &str, text: &str, life: Duration) {
+        self.mind.note(name, text, life);
+        self.nudge();
+    }
+
+    /// The latest word under this name, whichever node said it, while it counts.
+    pub fn noted(&self, name: &str) -> Option<String> {
+        self.mind.noted(name)
     }
 
     fn nudge(&self) {

@@ -17,11 +17,16 @@ pub struct Memcached {
 impl Memcached {
     /// Starts one; `None` when it is not installed.
     pub async fn start() -> Option<Self> {
-        Self::start_at(free_port()).await
+        Self::start_at(free_port(), &[]).await
+    }
+
+    /// Starts one with these further options; the last of a kind counts.
+    pub async fn start_with(options: &[&str]) -> Option<Self> {
+        Self::start_at(free_port(), options).await
     }
 
     /// Starts one, empty, on this port.
-    pub async fn start_at(port: u16) -> Option<Self> {
+    async fn start_at(port: u16, options: &[&str]) -> Option<Self> {
         let Some(program) = find("memcached", &[]) else {
             skipped("memcached", "memcached");
             return None;
@@ -29,6 +34,7 @@ impl Memcached {
         let port_text = port.to_string();
         // Run by root it wants to be told so; run by anybody else it does not listen to `-u`.
         let args = ["-l", "127.0.0.1", "-p", &port_text, "-U", "0", "-u", "root", "-m", "64", "-c", "4096"];
+        let args: Vec<&str> = args.iter().chain(options).copied().collect();
         let server = Server::start(directory_for(""), "", &program, &args);
         let answers = || async move { TcpStream::connect(("127.0.0.1", port)).await.ok() };
         let up = until(Duration::from_secs(10), answers).await;
@@ -69,7 +75,7 @@ impl Memcached {
     /// Starts it again on its port, empty.
     pub async fn restart(&mut self) {
         self.kill();
-        *self = Self::start_at(self.port).await.expect("it was there before");
+        *self = Self::start_at(self.port, &[]).await.expect("it was there before");
     }
 
     /// What a client of another make reads here.

@@ -9,6 +9,8 @@ use crate::health::Override;
 
 /// The most single keys that are remembered as flushed.
 const MOST_FLUSHED: usize = 256;
+/// The most words to all nodes that are remembered.
+const MOST_NOTES: usize = 64;
 /// Two nodes' clocks may differ by this much, in milliseconds.
 const SKEW: u64 = 10_000;
 
@@ -64,6 +66,20 @@ pub struct Orders {
     pub flushed: BTreeMap<String, u64>,
     /// Single flushes up to here, in milliseconds since 1970, are not remembered any more.
     pub forgotten: u64,
+    /// Words to all nodes, by name.
+    pub notes: BTreeMap<String, Note>,
+}
+
+/// A word to all nodes: one that was away hears it later, as long as it counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Note {
+    /// The word.
+    pub text: String,
+    /// When it was said, in milliseconds since 1970: the latest under a name counts.
+    pub at: u64,
+    /// Until when it counts, in milliseconds since 1970.
+    pub until: u64,
 }
 
 /// What one node sees.
@@ -121,8 +137,26 @@ impl Orders {
                 news.forget.push(id.clone());
             }
         }
+        for (name, note) in &other.notes {
+            if self.notes.get(name).is_none_or(|known| known.at < note.at) {
+                self.notes.insert(name.clone(), note.clone());
+            }
+        }
         self.trim();
         news
+    }
+
+    /// Tells all nodes this, for so many milliseconds.
+    pub fn note(&mut self, name: &str, text: &str, now_ms: u64, life_ms: u64) {
+        let at = now_ms.max(self.notes.get(name).map_or(0, |known| known.at + 1));
+        let note = Note { text: text.to_owned(), at, until: at.saturating_add(life_ms) };
+        self.notes.insert(name.to_owned(), note);
+        self.trim();
+    }
+
+    /// Leaves out what does not count any more.
+    pub fn expire(&mut self, now_ms: u64) {
+        self.notes.retain(|_, note| now_ms < note.until);
     }
 
     /// Orders that a key be forgotten.
@@ -144,6 +178,12 @@ impl Orders {
             times.sort_unstable();
             // A quarter at once, so that this is not done again for the next one.
             self.forgotten = self.forgotten.max(times[times.len() - MOST_FLUSHED * 3 / 4]);
+        }
+        if self.notes.len() > MOST_NOTES {
+            let mut times: Vec<u64> = self.notes.values().map(|note| note.at).collect();
+            times.sort_unstable();
+            let oldest = times[times.len() - MOST_NOTES];
+            self.notes.retain(|_, note| note.at >= oldest);
         }
         let known_since = self.era.max(self.forgotten);
         self.flushed.retain(|_, at| *at > known_since);
@@ -208,7 +248,7 @@ mod tests {
     fn the_latest_order_wins_wherever_it_was_kept() {
         let mut ours = Orders { hand: "down".into(), hand_at: 5, era: 10, ..Orders::default() };
         let theirs =
-            Orders { hand: "up".into(), hand_at: 4, era: 12, flushed: [("a".into(), 13)].into(), forgotten: 0 };
+            Orders { hand: "up".into(), hand_at: 4, era: 12, flushed: [("a".into(), 13)].into(), ..Orders::default() };
         let news = ours.learn(&theirs, 9);
         assert_eq!(news, News { hand: None, flush: true, forget: vec!["a".into()] });
         assert_eq!(ours.hand(), Override::Down);
@@ -228,6 +268,22 @@ mod tests {
         assert!(away.clone().learn(&orders, at(63)).flush);
         let news = away.learn(&orders, at(65));
         assert!(!news.flush && news.forget.len() == orders.flushed.len() && away == orders);
+    }
+
+    #[test]
+    fn the_latest_word_under_a_name_counts_for_as_long_as_it_was_said_to() {
+        let (mut ours, mut theirs) = (Orders::default(), Orders::default());
+        ours.note("10.0.0.1", "failed", 100, 50);
+        theirs.note("10.0.0.1", "well", 120, 50);
+        ours.learn(&theirs, 0);
+        theirs.learn(&ours, 0);
+        assert_eq!((ours.notes["10.0.0.1"].text.as_str(), &ours), ("well", &theirs));
+        ours.expire(169);
+        assert_eq!(ours.notes.len(), 1);
+        ours.expire(170);
+        assert!(ours.notes.is_empty());
+        (0..=MOST_NOTES as u64).for_each(|n| ours.note(&n.to_string(), "", 200 + n, 1000));
+        assert_eq!((ours.notes.len(), ours.notes.contains_key("0")), (MOST_NOTES, false));
     }
 
     #[test]

@@ -108,6 +108,18 @@ impl Mind {
         self.inner.lock().orders.flush_key(id, calendar());
     }
 
+    /// Has all nodes know this word, under this name, for so long.
+    pub fn note(&self, name: &str, text: &str, life: Duration) {
+        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+        self.inner.lock().orders.note(name, text, calendar(), life);
+    }
+
+    /// The latest word under this name, whichever node said it, while it counts.
+    pub fn noted(&self, name: &str) -> Option<String> {
+        let inner = self.inner.lock();
+        inner.orders.notes.get(name).filter(|note| calendar() < note.until).map(|note| note.text.clone())
+    }
+
     /// From now on answers must be of the latest era. One that only this node knows says nothing about what the servers
     /// hold: it counts once the document was read.
     pub fn enter_era(&self) {
@@ -242,6 +254,8 @@ impl Mind {
 
 /// The document and this node tell each other what was ordered.
 fn exchange_orders(inner: &mut Inner, document: &mut Document, now_ms: u64, news: &mut News) {
+    document.orders.expire(now_ms);
+    inner.orders.expire(now_ms);
     let learned = inner.orders.learn(&document.orders, inner.read_ms);
     if inner.orders.era == 0 {
         inner.orders.era = now_ms;

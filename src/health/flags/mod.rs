@@ -11,5 +11,5 @@
 pub mod document;
 pub mod mind;
 
-pub use document::{Document, News, Orders, Vote};
+pub use document::{Document, News, Note, Orders, Vote};
 pub use mind::{Beaten, Mind, Part, Turn};
