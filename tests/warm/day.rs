@@ -10,7 +10,9 @@ use crate::support::vendor::Mode;
 use crate::{OPEN, is_full, lrn, number, vendor};
 
 /// Keys that are asked for all day, and of a thousand calls those for a number that nobody ever asked for.
-const REGULAR: usize = 1000;
+fn regular() -> u64 {
+    if is_full() { 1000 } else { 200 }
+}
 const STRANGERS: u64 = 3;
 
 const LIFE: Duration = Duration::from_secs(6);
@@ -27,7 +29,7 @@ impl Draw {
             *strangers += 1;
             return 1_000_000 + *strangers;
         }
-        (self.0.f64().powi(2) * REGULAR as f64) as u64
+        (self.0.f64().powi(2) * regular() as f64) as u64
     }
 }
 
@@ -49,23 +51,23 @@ async fn morning(warm: &str) -> f64 {
     let mut draw = Draw(fastrand::Rng::with_seed(99));
     let mut caller = Caller::connect(proxy.http).await.unwrap();
     let (mut strangers, mut hits) = (900_000, 0);
-    for _ in 0..1000 {
+    for _ in 0..regular() {
         let reply = caller.get(&format!("/v1/lookup/lrn/{}", number(draw.place(&mut strangers)))).await.unwrap();
         assert_eq!(reply.status, 200);
         hits += u32::from(reply.source() == "local");
     }
-    f64::from(hits) / 1000.0
+    f64::from(hits) / regular() as f64
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_calls_of_the_morning_find_what_is_hot() {
-    let (with, without) = tokio::join!(morning("[warm]\nkeep_hot = 1200"), morning(""));
+    let (with, without) = tokio::join!(morning(&format!("[warm]\nkeep_hot = {}", regular() * 2)), morning(""));
     println!(
-        "the first 1,000 calls of the morning: {:.1} % hits with keep_hot, {:.1} % without",
+        "the first calls of the morning: {:.1} % hits with keep_hot, {:.1} % without",
         with * 100.0,
         without * 100.0
     );
-    let least = if is_full() { 0.99 } else { 0.95 };
+    let least = if is_full() { 0.99 } else { 0.9 };
     assert!(with > least, "{with}");
     assert!(without < with / 2.0, "{without}");
 }
