@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use crate::admin::{self, Admin, Pulse, Simulated};
 use crate::config::{Config, Endpoint, MemcachedFormat, State};
 use crate::deadline::{Deadline, now, tick};
-use crate::events::{Event, EventType, Events};
+use crate::events::{Event, EventType, Events, Running};
 use crate::front::dns;
 use crate::front::form::Form;
 use crate::front::http::{self, Settings};
@@ -33,6 +33,8 @@ use crate::warm::{Leave, Warming};
 /// How often dead entries are taken away.
 const SWEEP: Duration = Duration::from_secs(30);
 
+/// How often answers of the second rank are summed up where `[events]` does not say.
+const SUMMARY: Duration = Duration::from_secs(10);
 /// How long the listeners wait at start for tables to be loaded.
 const TABLES_AT_START: Duration = Duration::from_secs(3);
 
@@ -52,18 +54,21 @@ pub type Load = Box<dyn Fn() -> Result<Loaded, Vec<Fault>> + Send + Sync>;
 #[derive(Debug)]
 pub struct Signals {
     reload: Signal,
+    rotate: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// Listens for SIGHUP, SIGTERM and SIGINT. Must be called within a tokio runtime.
+    /// Listens for SIGHUP, SIGUSR1, SIGTERM and SIGINT. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {
             reload: signal(SignalKind::hangup())?,
+            // As with nginx: files are begun anew.
+            rotate: signal(SignalKind::user_defined1())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -96,6 +101,8 @@ pub struct App {
     door: Arc<Admin>,
     drain: Drain,
     closing: watch::Sender<bool>,
+    /// `None` without `[events]`: then they are logged and go nowhere.
+    running: Option<Arc<Running>>,
     fronts: JoinSet<()>,
     doors: JoinSet<()>,
 }
@@ -114,6 +121,10 @@ impl App {
         lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
         lookups.set_bundles(config.bundles.clone());
+        let running = config.events.as_ref();
+        let running =
+            running.map(|settings| Running::start(&events, settings, &config.node, config.drain)).transpose()?;
+        let running = running.map(Arc::new);
         // A small table answers the first caller; a large one, or one whose database is gone, holds nobody up.
         let tables = Deadline::after(TABLES_AT_START);
         for lookup in lookups.all().iter() {
@@ -126,6 +137,7 @@ impl App {
             lookups: Arc::clone(&lookups),
             warming: Warming::new(Arc::clone(&lookups), Arc::clone(&events)),
             events: Arc::clone(&events),
+            running: running.clone(),
             rights: ArcSwap::from_pointee(config.admin.clone()),
             simulator,
             ready: AtomicBool::new(false),
@@ -146,6 +158,7 @@ impl App {
             door,
             drain: Drain::default(),
             closing,
+            running,
             fronts: JoinSet::new(),
             doors: JoinSet::new(),
         };
@@ -154,6 +167,8 @@ impl App {
         app.listen_dns().await?;
         app.listen_admin().await?;
         app.fronts.spawn(sweep(Arc::clone(&app.lookups), app.drain.clone()));
+        let window = app.config.events.as_ref().map_or(SUMMARY, |events| events.summary);
+        app.fronts.spawn(sum_up(Arc::clone(&app.lookups), Arc::clone(&app.events), window, app.drain.clone()));
         if let Some(cluster) = cluster {
             let (lookups, drain) = (Arc::clone(&app.lookups), app.drain.clone());
             app.fronts.spawn(async move { cluster.run(lookups, drain.wait()).await });
@@ -283,7 +298,8 @@ impl App {
         Ok(count)
     }
 
-    /// Runs until SIGTERM or SIGINT, then drains; a second one ends it at once. SIGHUP reloads.
+    /// Runs until SIGTERM or SIGINT, then drains; a second one ends it at once. SIGHUP reloads, SIGUSR1 begins
+    /// new files of events.
     ///
     /// A reload reads files and builds clients, and so belongs on a thread that serves nobody, as the one is that
     /// a runtime blocks on.
@@ -291,6 +307,7 @@ impl App {
         loop {
             tokio::select! {
                 _ = signals.reload.recv() => self.reload(),
+                _ = signals.rotate.recv() => self.running.iter().for_each(|running| running.rotate()),
                 () = told_to_stop(&mut signals.terminate, &mut signals.interrupt) => break,
             }
         }
@@ -318,6 +335,22 @@ impl App {
         if tokio::time::timeout(grace, async { while self.doors.join_next().await.is_some() {} }).await.is_err() {
             self.doors.abort_all();
         }
+        if let Some(running) = self.running.take() {
+            // Disks and brokers are waited for, within the drain time.
+            let _ = tokio::task::spawn_blocking(move || running.close()).await;
+        }
+    }
+}
+
+/// Tells of answers of the second rank, and once more at the end.
+async fn sum_up(lookups: Arc<Lookups>, events: Arc<Events>, window: Duration, drain: Drain) {
+    let mut goes_on = true;
+    while goes_on {
+        goes_on = tokio::select! {
+            () = tokio::time::sleep(window) => true,
+            () = drain.wait() => false,
+        };
+        lookups.all().iter().for_each(|lookup| lookup.summary.tell(&lookup.policy.name, window, &events));
     }
 }
 

@@ -31,6 +31,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hickory_proto", &["upstream", "front/dns", "demo"]),
     ("sqlx", &["upstream/sql", "demo"]),
     ("axum", &["admin"]),
+    ("rdkafka", &["events/sink", "cli/events"]),
 ];
 
 struct Source {

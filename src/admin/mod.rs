@@ -5,6 +5,7 @@
 //! address; a call that changes something needs the token.
 
 mod changes;
+mod events;
 mod ingest;
 mod page;
 mod pulse;
@@ -31,7 +32,7 @@ use tokio::sync::watch;
 
 use crate::config::AdminRights;
 use crate::deadline::{Instant, now};
-use crate::events::Events;
+use crate::events::{Events, Running};
 use crate::lookup::Lookups;
 use crate::telemetry::{recorder, table_age};
 use crate::warm::Warming;
@@ -50,6 +51,8 @@ pub struct Admin {
     pub warming: Arc<Warming>,
     /// The latest events.
     pub events: Arc<Events>,
+    /// Spool and sinks; `None` where events are only logged.
+    pub running: Option<Arc<Running>>,
     /// Who may change something.
     pub rights: ArcSwap<AdminRights>,
     /// The simulated vendors, in the demo.
@@ -104,6 +107,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
+        .route("/v1/events/test", post(events::test))
         .route("/v1/warm/{lookup}", post(warm::warm))
         .route("/v1/warm/{lookup}/run", post(warm::run))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
@@ -115,6 +119,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/health", get(status::flags))
         .route("/v1/health/{lookup}", get(status::flag))
+        .route("/v1/events", get(events::books))
         .route("/v1/sim", get(simulated))
         .merge(changing)
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -147,6 +152,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         }
     }
     metrics::gauge!("dipcache_cache_bytes").set(bytes as f64);
+    events::measure(&admin);
     // What is spawned and never ends shows here first.
     let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     metrics::gauge!("dipcache_tasks").set(tasks as f64);

@@ -25,7 +25,7 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "lookups": lookups,
         "shared": admin.lookups.cluster().map(|cluster| of_shared(cluster)),
         "warm": admin.warming.jobs(),
-        "events": admin.events.recent().iter().rev().map(of_event).collect::<Vec<_>>(),
+        "events": admin.events.recent().iter().rev().map(|event| of_event(event)).collect::<Vec<_>>(),
     }))
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod client;
 mod demo;
+mod events;
 mod policies;
 mod replay;
 mod serve;
@@ -122,6 +123,9 @@ enum Command {
         #[arg(value_parser = ["up", "down", "auto"])]
         hand: Option<String>,
     },
+    /// Try, follow or look after the events
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Drop a lookup's entries from the running proxy's cache
     #[command(after_help = "Example: dipcache flush account 4711")]
     Flush {
@@ -139,6 +143,26 @@ enum Command {
         config: WhichConfig,
         #[command(flatten)]
         wish: warm::Wish,
+    },
+}
+
+/// What is done with events.
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// Have the running proxy raise one test event, and say when it is on disk
+    #[command(after_help = "Example: dipcache events test && dipcache events status")]
+    Test(WhichConfig),
+    /// Follow the first sink of the config: a Kafka topic, or a file
+    #[command(after_help = "Example: dipcache events tail | jq .type")]
+    Tail(WhichConfig),
+    /// Show what each sink has taken, and what waits in the spool
+    #[command(after_help = "Example: dipcache events status --json")]
+    Status {
+        #[command(flatten)]
+        config: WhichConfig,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -167,6 +191,9 @@ pub fn main() -> ExitCode {
         }
         Command::Status { config, watch, json } => status::run(config.config.as_deref(), watch, json),
         Command::Health { config, lookup, hand } => client::health(config.config.as_deref(), &lookup, hand.as_deref()),
+        Command::Events(EventsCommand::Test(which)) => events::test(which.config.as_deref()),
+        Command::Events(EventsCommand::Tail(which)) => events::tail(which.config.as_deref()),
+        Command::Events(EventsCommand::Status { config, json }) => events::status(config.config.as_deref(), json),
         Command::Warm { config, wish } => warm::run(config.config.as_deref(), &wish),
         Command::Flush { config, lookup, key } => client::flush(config.config.as_deref(), &lookup, key.as_deref()),
     };

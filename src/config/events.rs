@@ -1,6 +1,7 @@
 //! `[events]`: where events go, in which order of preference, and where they wait.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_spanned::Spanned;
@@ -20,6 +21,12 @@ pub struct Events {
     pub spool: PathBuf,
     /// The most bytes that the spool holds.
     pub spool_max: u64,
+    /// What is older goes.
+    pub spool_age: Duration,
+    /// What goes when the spool is full.
+    pub when_full: WhenFull,
+    /// Stale and fallback answers are summed up over this time.
+    pub summary: Duration,
     /// In order of preference; with none, events stay in the spool.
     pub sinks: Vec<Sink>,
 }
@@ -36,6 +43,23 @@ pub enum EventsMode {
 impl Word for EventsMode {
     const WHAT: &'static str = "a mode";
     const WORDS: &'static [(&'static str, Self)] = &[("failover", Self::Failover), ("all", Self::All)];
+}
+
+/// What goes when the spool is full. Each is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest part of it.
+    Oldest,
+    /// Each event that finds no room.
+    Newest,
+    /// Every event until there is room for many: what is there has one gap, not a thousand.
+    Refuse,
+}
+
+impl Word for WhenFull {
+    const WHAT: &'static str = "a choice";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("oldest", Self::Oldest), ("newest", Self::Newest), ("refuse", Self::Refuse)];
 }
 
 /// The form of an event.
@@ -65,6 +89,10 @@ pub enum Sink {
         topic: String,
         /// Handed to librdkafka as they are.
         properties: Vec<(String, String)>,
+        /// Sent along with every event.
+        headers: Vec<(String, String)>,
+        /// True: a topic that is missing is created, if the broker lets us.
+        create_topic: bool,
     },
     /// A file, one event a line.
     File {
@@ -72,6 +100,12 @@ pub enum Sink {
         name: String,
         /// The file.
         path: PathBuf,
+        /// A new file is begun when this one is so large.
+        rotate_size: u64,
+        /// A new file is begun when this one is so old.
+        rotate_age: Duration,
+        /// So many old files are kept.
+        keep: usize,
     },
 }
 
@@ -104,9 +138,12 @@ pub(super) fn check(file: EventsFile, folder: &Path, faults: &mut Faults) -> Eve
     let form = faults.or(file.form, EventsForm::CloudEvents);
     let spool = faults.or(file.spool, "spool".to_owned());
     let spool_max = faults.or(file.spool_max, Bytes(1024 * 1024 * 1024)).0;
+    let spool_age = faults.or(file.spool_age, Duration::from_secs(7 * 24 * 3600));
+    let when_full = faults.or(file.when_full, WhenFull::Oldest);
+    let summary = faults.or(file.summary, Duration::from_secs(10)).max(Duration::from_secs(1));
     let mut names = Vec::new();
     let sinks = file.sink.into_iter().filter_map(|sink| self::sink(sink, folder, faults, &mut names)).collect();
-    Events { mode, form, spool: beside(folder, &spool), spool_max, sinks }
+    Events { mode, form, spool: beside(folder, &spool), spool_max, spool_age, when_full, summary, sinks }
 }
 
 fn sink(file: Spanned<SinkFile>, folder: &Path, faults: &mut Faults, names: &mut Vec<String>) -> Option<Sink> {
@@ -126,11 +163,16 @@ fn sink(file: Spanned<SinkFile>, folder: &Path, faults: &mut Faults, names: &mut
         names.push(name.get_ref().clone());
         name.into_inner()
     });
-    let foreign: [(&str, SinkType, Option<Span>); 4] = [
+    let foreign: [(&str, SinkType, Option<Span>); 9] = [
         ("brokers", SinkType::Kafka, file.brokers.as_ref().map(Spanned::span)),
         ("topic", SinkType::Kafka, file.topic.as_ref().map(Spanned::span)),
         ("properties", SinkType::Kafka, file.properties.as_ref().map(Spanned::span)),
+        ("headers", SinkType::Kafka, file.headers.as_ref().map(Spanned::span)),
+        ("create_topic", SinkType::Kafka, file.create_topic.as_ref().map(Spanned::span)),
         ("path", SinkType::File, file.path.as_ref().map(Spanned::span)),
+        ("rotate_size", SinkType::File, file.rotate_size.as_ref().map(Spanned::span)),
+        ("rotate_age", SinkType::File, file.rotate_age.as_ref().map(Spanned::span)),
+        ("keep", SinkType::File, file.keep.as_ref().map(Spanned::span)),
     ];
     let sink_type = sink_type?.into_inner();
     for (key, owner, span) in foreign {
@@ -144,13 +186,29 @@ fn sink(file: Spanned<SinkFile>, folder: &Path, faults: &mut Faults, names: &mut
                 faults.missing(&table, "path", "`path` is missing", "add `path = \"events.jsonl\"`");
             }
             let path = faults.value(file.path)?;
-            Some(Sink::File { name: name?, path: beside(folder, path.get_ref()) })
+            Some(Sink::File {
+                name: name?,
+                path: beside(folder, path.get_ref()),
+                rotate_size: faults.or(file.rotate_size, Bytes(100 * 1024 * 1024)).0,
+                rotate_age: faults.or(file.rotate_age, Duration::from_secs(24 * 3600)),
+                keep: usize::try_from(faults.or(file.keep, 30)).unwrap_or(usize::MAX),
+            })
         }
         SinkType::Kafka => {
             let brokers = brokers(file.brokers, &table, faults);
             let topic = faults.or(file.topic, "dipcache.events".to_owned());
-            let properties = properties(file.properties, faults);
-            Some(Sink::Kafka { name: name?, brokers, topic, properties })
+            let properties = pairs(file.properties, "property", faults);
+            let headers = pairs(file.headers, "header", faults);
+            let create_topic = faults.or(file.create_topic, true);
+            if !cfg!(feature = "kafka") {
+                faults.missing(
+                    &table,
+                    "type",
+                    "this dipcache was built without Kafka",
+                    "build it with `cargo build --release` (the feature `kafka` is on then), or use a sink of type \"file\"",
+                );
+            }
+            Some(Sink::Kafka { name: name?, brokers, topic, properties, headers, create_topic })
         }
     }
 }
@@ -174,8 +232,9 @@ fn brokers(lines: crate::written::Lines<String>, table: &Span, faults: &mut Faul
 }
 
 /// librdkafka takes text for every property; numbers and booleans may be written without quotes.
-fn properties(
+fn pairs(
     table: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    what: &str,
     faults: &mut Faults,
 ) -> Vec<(String, String)> {
     let mut properties = Vec::new();
@@ -186,7 +245,7 @@ fn properties(
             Node::Fixed(value) => properties.push((name.into_inner(), value.to_string())),
             Node::List(_) | Node::Table(_) => {
                 let mend = format!("write it as text; a name with dots needs quotes: \"{}.…\" = …", name.get_ref());
-                faults.at(&span, "a property is text, a number, true or false", mend);
+                faults.at(&span, format!("a {what} is text, a number, true or false"), mend);
             }
         }
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 
 use super::bundle::BundleFile;
-use super::events::{EventsForm, EventsMode, SinkType};
+use super::events::{EventsForm, EventsMode, SinkType, WhenFull};
 use super::{LogFormat, MemcachedFormat, Quorum, Ring};
 use crate::written::{Bytes, Field, Lines, Node, Plain, Written};
 
@@ -78,6 +78,9 @@ pub(super) struct EventsFile {
     pub form: Field<EventsForm>,
     pub spool: Field<String>,
     pub spool_max: Field<Bytes>,
+    pub spool_age: Field<Duration>,
+    pub when_full: Field<WhenFull>,
+    pub summary: Field<Duration>,
     #[serde(default)]
     pub sink: Vec<Spanned<SinkFile>>,
 }
@@ -92,7 +95,12 @@ pub(super) struct SinkFile {
     pub brokers: Lines<String>,
     pub topic: Field<String>,
     pub properties: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    pub headers: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
+    pub create_topic: Field<bool>,
     pub path: Field<String>,
+    pub rotate_size: Field<Bytes>,
+    pub rotate_age: Field<Duration>,
+    pub keep: Field<u32>,
 }
 
 /// `[simulator]`

@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::policy::{Secret, Vars};
 
 pub use bundle::{Bundle, MOST_PARTS, Part};
-pub use events::{Events, EventsForm, EventsMode, Sink, SinkType};
+pub use events::{Events, EventsForm, EventsMode, Sink, SinkType, WhenFull};
 pub use load::{EMBEDDED, check_all, load, load_text, load_with, with_bundles};
 
 /// Everything that is set for the process as a whole.
@@ -70,6 +70,7 @@ impl Config {
             ("[listen]", self.listen != other.listen),
             ("[node]", self.node != other.node),
             ("[shared]", self.shared != other.shared),
+            ("[events]", self.events != other.events),
             ("[simulator]", self.simulator != other.simulator),
             ("[log]", self.log != other.log),
             ("[drain]", self.drain != other.drain),

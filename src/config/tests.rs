@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     AdminRights, Config, EMBEDDED, Endpoint, Events, EventsForm, EventsMode, Limits, Listen, Log, LogFormat,
-    MemcachedFormat, Sink, load_with,
+    MemcachedFormat, Sink, WhenFull, load_with,
 };
 use crate::policy::Fault;
 
@@ -132,14 +132,25 @@ fn everything_that_can_be_said() {
             form: EventsForm::JsonRpc,
             spool: PathBuf::from("/var/spool/dipcache"),
             spool_max: 2 << 30,
+            spool_age: Duration::from_secs(7 * 86_400),
+            when_full: WhenFull::Oldest,
+            summary: Duration::from_secs(10),
             sinks: vec![
                 Sink::Kafka {
                     name: "k1".into(),
                     brokers: vec!["127.0.0.1:9092".into(), "127.0.0.1:9093".into()],
                     topic: "t".into(),
                     properties: vec![("compression.type".into(), "zstd".into()), ("linger.ms".into(), "5".into())],
+                    headers: vec![],
+                    create_topic: true,
                 },
-                Sink::File { name: "disk".into(), path: dir.path().join("events.jsonl") },
+                Sink::File {
+                    name: "disk".into(),
+                    path: dir.path().join("events.jsonl"),
+                    rotate_size: 100 << 20,
+                    rotate_age: Duration::from_secs(86_400),
+                    keep: 30,
+                },
             ],
         }
     );
@@ -164,7 +175,16 @@ fn the_environment_lies_over_the_file() {
     assert_eq!(config.listen.http, ["127.0.0.1:8091".parse().unwrap()]);
     assert!(config.listen.dns.is_empty());
     assert_eq!(config.shared.unwrap().servers, ["127.0.0.1:11211"]);
-    assert_eq!(config.events.unwrap().sinks, [Sink::File { name: "disk".into(), path: dir.path().join("e.jsonl") }]);
+    assert_eq!(
+        config.events.unwrap().sinks,
+        [Sink::File {
+            name: "disk".into(),
+            path: dir.path().join("e.jsonl"),
+            rotate_size: 100 << 20,
+            rotate_age: Duration::from_secs(86_400),
+            keep: 30,
+        }]
+    );
     assert!(config.simulator);
     assert_eq!((config.node.zone.as_str(), config.drain), ("west", Duration::from_secs(3)));
 }

@@ -1,203 +1,98 @@
-//! What broke and what healed, told to whoever listens.
+//! What broke and what healed, told to whoever listens, and none of it lost.
 //!
-//! [`Events::raise`] never waits: it writes one log line, keeps the event among the latest for the status
-//! page, and hands it to the subscribers. A subscriber that is too slow loses the oldest and is told how many.
+//! ```text
+//!  raise ──> queue ──> teller ──> spool ──> courier ──> kafka
+//!     │     (memory)  (thread)   (disk)    (a thread    file
+//!     └──> the latest, for the status page  each)
+//! ```
+//!
+//! [`Events::raise`] never waits and makes no system call: it leaves the event in a bounded queue. The
+//! [`teller`](self) looks into it every few milliseconds, writes the log line, gives the event its form and its
+//! `id`, and brings all that came together to disk with one sync. Each [`courier`](self) carries them from the spool
+//! to its sink, in order for each lookup, and notes how far it is only when the sink has said that it has them.
+//!
+//! What is promised: an event that reached the spool arrives at least once, whatever is killed; a repeat
+//! has the same `id`. What is not: the few milliseconds between `raise` and the spool die with the process.
+//! Whoever must know waits for [`Events::kept`].
+
+mod kind;
+mod event;
+mod form;
+mod summary;
+mod log;
+mod teller;
+mod courier;
+mod cursor;
+mod books;
+mod dead_letter;
+pub mod sink;
+pub mod tail;
+pub mod spool;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
+use tokio::sync::oneshot;
+
+use crate::deadline::Deadline;
+
+pub use books::{Books, Figures, SinkFigures};
+pub use event::Event;
+pub use form::Scribe;
+pub use kind::EventType;
+pub use summary::{Kind as SummaryKind, Summary};
+pub use teller::{CannotStart, Post, Running};
 
 /// How many of the latest events the status page can show.
 const RECENT: usize = 64;
-/// How far a subscriber may fall behind.
-const BACKLOG: usize = 1024;
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventType {
-    /// A lookup's flag turned 0.
-    Degraded,
-    /// A lookup's flag turned 1.
-    Recovered,
-    /// A breaker opened.
-    Opened,
-    /// A breaker lets a probe through.
-    HalfOpen,
-    /// A breaker closed.
-    Closed,
-    /// A vendor asked to be left alone.
-    Held,
-    /// A vendor answered what a rule of its policy marks with `alert`.
-    Alert,
-    /// A table has rows for the first time, or again after a load that failed.
-    TableLoaded,
-    /// A load of a table failed or was not believed; the old rows go on.
-    TableRejected,
-    /// A server of the shared cache does not answer, and is not asked any more.
-    SharedDown,
-    /// A server of the shared cache is used again.
-    SharedUp,
-    /// A run of a policy's warm job ended.
-    WarmFinished,
-    /// A new config runs.
-    ConfigReloaded,
-    /// A new config was refused, and the old one goes on.
-    ConfigRejected,
-    /// This node takes calls.
-    NodeStarted,
-    /// This node drains.
-    NodeStopping,
-}
-
-impl EventType {
-    /// The CloudEvents `type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Degraded => "dipcache.dependency.degraded",
-            Self::Recovered => "dipcache.dependency.recovered",
-            Self::Opened => "dipcache.upstream.opened",
-            Self::HalfOpen => "dipcache.upstream.half_open",
-            Self::Closed => "dipcache.upstream.closed",
-            Self::Held => "dipcache.upstream.held",
-            Self::Alert => "dipcache.upstream.alert",
-            Self::TableLoaded => "dipcache.table.loaded",
-            Self::TableRejected => "dipcache.table.rejected",
-            Self::SharedDown => "dipcache.cache.shared_down",
-            Self::SharedUp => "dipcache.cache.shared_up",
-            Self::WarmFinished => "dipcache.warm.finished",
-            Self::ConfigReloaded => "dipcache.config.reloaded",
-            Self::ConfigRejected => "dipcache.config.rejected",
-            Self::NodeStarted => "dipcache.node.started",
-            Self::NodeStopping => "dipcache.node.stopping",
-        }
-    }
-
-    /// True for what somebody should look at.
-    const fn is_bad(self) -> bool {
-        matches!(
-            self,
-            Self::Degraded
-                | Self::Opened
-                | Self::Held
-                | Self::Alert
-                | Self::TableRejected
-                | Self::SharedDown
-                | Self::ConfigRejected
-        )
-    }
-}
-
-/// One event. Empty parts are left out where it is written.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// What happened.
-    pub event: EventType,
-    /// To which lookup.
-    pub lookup: Option<Arc<str>>,
-    /// To which of its upstreams.
-    pub upstream: Option<Arc<str>>,
-    /// The state before.
-    pub from: &'static str,
-    /// The state after.
-    pub to: &'static str,
-    /// Why, in words; never a phone number.
-    pub reason: String,
-    /// Failures by samples in the breaker's window, 0 to 1.
-    pub failure_ratio: f64,
-    /// Slow ones by samples in the breaker's window, 0 to 1.
-    pub slow_ratio: f64,
-    /// The version of the cluster's document about this lookup. Where there is one, every node that tells
-    /// of the same turn tells it under the same `id`.
-    pub epoch: Option<u64>,
-    /// When, by the wall clock.
-    pub at: SystemTime,
-}
-
-impl Event {
-    /// An event about the node itself.
-    pub fn of_node(event: EventType, reason: impl Into<String>) -> Self {
-        Self {
-            event,
-            lookup: None,
-            upstream: None,
-            from: "",
-            to: "",
-            reason: reason.into(),
-            failure_ratio: 0.0,
-            slow_ratio: 0.0,
-            epoch: None,
-            at: SystemTime::now(),
-        }
-    }
-}
 
 /// Where events go.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Events {
-    recent: Mutex<VecDeque<Event>>,
-    subscribers: broadcast::Sender<Event>,
-}
-
-impl Default for Events {
-    fn default() -> Self {
-        Self { recent: Mutex::new(VecDeque::with_capacity(RECENT)), subscribers: broadcast::Sender::new(BACKLOG) }
-    }
+    recent: Mutex<VecDeque<Arc<Event>>>,
+    /// Set once, when there is a spool.
+    queue: OnceLock<SyncSender<Post>>,
+    /// Events that found the queue full.
+    lost: AtomicU64,
 }
 
 impl Events {
     /// Tells everybody. Never waits.
     pub fn raise(&self, event: Event) {
-        log(&event);
+        let event = Arc::new(event);
         let mut recent = self.recent.lock();
         if recent.len() == RECENT {
             recent.pop_front();
         }
-        recent.push_back(event.clone());
+        recent.push_back(Arc::clone(&event));
         drop(recent);
-        // An error only says that nobody listens.
-        let _ = self.subscribers.send(event);
+        let Some(queue) = self.queue.get() else { return log::line(&event) };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Post::Event(event)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// The latest events, oldest first.
-    pub fn recent(&self) -> Vec<Event> {
+    pub fn recent(&self) -> Vec<Arc<Event>> {
         self.recent.lock().iter().cloned().collect()
     }
 
-    /// Every event from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.subscribers.subscribe()
-    }
-}
-
-fn log(event: &Event) {
-    // `None` leaves the field out.
-    let some = |text: &'static str| Some(text).filter(|text| !text.is_empty());
-    let (lookup, upstream) = (event.lookup.as_deref(), event.upstream.as_deref());
-    let epoch = event.epoch;
-    let (name, from, to, reason) = (event.event.as_str(), some(event.from), some(event.to), event.reason.as_str());
-    if event.event.is_bad() {
-        tracing::warn!(event = name, lookup, upstream, from, to, epoch, reason);
-    } else {
-        tracing::info!(event = name, lookup, upstream, from, to, epoch, reason);
+    /// Waits until everything that this caller has raised is on disk; false when it is not within `patience`, or
+    /// there is no spool.
+    pub async fn kept(&self, patience: Duration) -> bool {
+        let Some(queue) = self.queue.get() else { return false };
+        let (mark, kept) = oneshot::channel();
+        if queue.try_send(Post::Mark(mark)).is_err() {
+            return false;
+        }
+        matches!(Deadline::after(patience).limit(kept).await, Some(Ok(())))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_latest_are_kept_and_a_subscriber_hears_them() {
-        let events = Events::default();
-        let mut ear = events.subscribe();
-        for n in 0..RECENT + 1 {
-            events.raise(Event::of_node(EventType::NodeStarted, n.to_string()));
-        }
-        assert_eq!(events.recent().len(), RECENT);
-        assert_eq!(events.recent()[0].reason, "1");
-        assert_eq!(ear.recv().await.unwrap().reason, "0");
-    }
-}
+mod tests;

@@ -43,7 +43,7 @@ use crate::answer::{Answer, Outcome, Source};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, now, tick};
-use crate::events::Events;
+use crate::events::{Events, Summary, SummaryKind};
 use crate::health::flags::Mind;
 use crate::health::{Allowance, Spend, Verdict};
 use crate::policy::{Policy, Question};
@@ -85,6 +85,8 @@ pub struct Lookup {
     /// All lookups, for dependent steps.
     peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
     meters: Meters,
+    /// Answers of the second rank since they were last told.
+    pub summary: Arc<Summary>,
     events: Arc<Events>,
     /// Held by who looks at the upstreams to turn the flag.
     turning: Mutex<()>,
@@ -184,6 +186,11 @@ impl Lookup {
     /// Counts one answered caller.
     #[inline]
     pub fn answered(&self, front: FrontName, answer: &Answer, took: Duration) {
+        match answer.source {
+            Source::Stale => self.summary.count(SummaryKind::Stale),
+            Source::Fallback => self.summary.count(SummaryKind::Fallback),
+            _ => {}
+        }
         self.meters.answered(front, answer, took);
     }
 

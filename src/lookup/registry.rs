@@ -171,6 +171,7 @@ impl Lookup {
                 |old| Arc::clone(&old.local),
             );
         let meters = Meters::new(&policy.name, &names);
+        let summary = old.map(|old| Arc::clone(&old.summary)).unwrap_or_default();
         let verdict = Verdict::default();
         // The operator's hand stays where it was laid.
         if let Some(old) = old {
@@ -202,6 +203,7 @@ impl Lookup {
             tables_only,
             flights: Flights::new(room),
             meters,
+            summary,
             events,
             allowance,
             spend,

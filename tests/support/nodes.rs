@@ -15,7 +15,7 @@ pub struct Node {
     pub lookups: Arc<Lookups>,
     pub events: Arc<Events>,
     pub cluster: Arc<Cluster>,
-    heard: Arc<Mutex<Vec<Event>>>,
+    heard: Arc<Mutex<Vec<Arc<Event>>>>,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -35,11 +35,13 @@ impl Node {
     /// Starts one with these policies, and has it join the others.
     pub async fn start(name: &str, shared: Shared, policies: &[(&str, &str)]) -> Self {
         let events = Arc::new(Events::default());
-        let (heard, mut ear) = (Arc::new(Mutex::new(Vec::new())), events.subscribe());
-        let all = Arc::clone(&heard);
+        let heard = Arc::default();
+        // The node itself keeps only the latest.
+        let (all, told) = (Arc::clone(&heard), Arc::clone(&events));
         let hearing = tokio::spawn(async move {
-            while let Ok(event) = ear.recv().await {
-                all.lock().expect("no panic under the lock").push(event);
+            loop {
+                hear(&all, &told);
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
         let cluster = Cluster::start(shared, name, &events);
@@ -58,9 +60,19 @@ impl Node {
     }
 
     /// All events of this kind.
-    pub fn told(&self, event: EventType) -> Vec<Event> {
+    pub fn told(&self, event: EventType) -> Vec<Arc<Event>> {
+        hear(&self.heard, &self.events);
         let heard = self.heard.lock().expect("no panic under the lock");
         heard.iter().filter(|told| told.event == event).cloned().collect()
+    }
+}
+
+fn hear(heard: &Mutex<Vec<Arc<Event>>>, events: &Events) {
+    let mut heard = heard.lock().expect("no panic under the lock");
+    for event in events.recent() {
+        if !heard.iter().any(|known| Arc::ptr_eq(known, &event)) {
+            heard.push(event);
+        }
     }
 }
 

@@ -1,0 +1,117 @@
+//! Apache Kafka itself: one node in KRaft mode, broker and controller in one.
+//!
+//! Its jars come from Maven Central, once, into a cache outside of the repository (`tests/kafka-jars`).
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::process::{self, Server};
+
+/// A Kafka that can be killed and started again with what it has on disk.
+pub struct Kafka {
+    java: PathBuf,
+    jars: PathBuf,
+    home: tempfile::TempDir,
+    server: Option<Server>,
+    /// Where clients find it, without TLS.
+    pub brokers: String,
+    /// With client certificates.
+    pub mtls: String,
+}
+
+/// Keys for the listener with TLS.
+pub struct Secrets {
+    /// A PEM file: the server's key and its chain.
+    pub server_pem: PathBuf,
+    /// A PEM file: whom the server trusts.
+    pub ca_pem: PathBuf,
+}
+
+impl Kafka {
+    /// Starts one; `None` where Java or the jars cannot be had.
+    pub async fn start(secrets: Option<&Secrets>) -> Option<Self> {
+        let Some(java) = process::find("java", &[]) else {
+            process::skipped("java", "openjdk-17-jre-headless");
+            return None;
+        };
+        let fetched = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka-jars")).output().ok()?;
+        let jars = PathBuf::from(String::from_utf8_lossy(&fetched.stdout).trim());
+        if !fetched.status.success() || !jars.is_dir() {
+            println!("SKIPPED: no Apache Kafka ({})", String::from_utf8_lossy(&fetched.stderr).trim());
+            return None;
+        }
+        let ports: Vec<u16> = (0..3).map(|_| process::free_port()).collect();
+        let home = process::directory_for("");
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        let (plain, controller, mtls) = (at(ports[0]), at(ports[1]), at(ports[2]));
+        let mut settings = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
+             log.dirs={home}/data\ncontroller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
+             num.partitions=3\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\nauto.create.topics.enable=false\ngroup.initial.rebalance.delay.ms=0\n\
+             offsets.topic.num.partitions=1\nmessage.max.bytes=200000\n",
+            home = home.path().display(),
+        );
+        match secrets {
+            None => settings.push_str(&format!(
+                "listeners=PLAIN://{plain},CONTROLLER://{controller}\nadvertised.listeners=PLAIN://{plain}\n\
+                 listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+            )),
+            Some(Secrets { server_pem, ca_pem }) => settings.push_str(&format!(
+                "listeners=PLAIN://{plain},CONTROLLER://{controller},MTLS://{mtls}\n\
+                 advertised.listeners=PLAIN://{plain},MTLS://{mtls}\n\
+                 listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,MTLS:SSL\n\
+                 ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
+                 listener.name.mtls.ssl.client.auth=required\n",
+                server_pem.display(),
+                ca_pem.display(),
+            )),
+        }
+        std::fs::write(home.path().join("server.properties"), settings).expect("the directory is ours");
+        let mut kafka = Self { java, jars, home, server: None, brokers: plain, mtls };
+        let mut format = kafka.java("kafka.tools.StorageTool");
+        format.args(["format", "-t", "dGVzdHMtb2YtZGlwY2FjaA", "-c"]).arg(kafka.home.path().join("server.properties"));
+        process::run(format);
+        kafka.restart().await;
+        Some(kafka)
+    }
+
+    fn java(&self, class: &str) -> Command {
+        let mut command = Command::new(&self.java);
+        command.args(self.flags(class));
+        command
+    }
+
+    fn flags(&self, class: &str) -> Vec<String> {
+        let class_path = format!("{}/*", self.jars.display());
+        ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &class_path, class].map(str::to_owned).into()
+    }
+
+    /// Starts it on what it has on disk, and waits until it answers.
+    pub async fn restart(&mut self) {
+        let mut arguments = self.flags("kafka.Kafka");
+        arguments.push(self.home.path().join("server.properties").display().to_string());
+        let server = Server::start(process::directory_for(""), "", &self.java, &arguments);
+        let brokers = self.brokers.clone();
+        let up =
+            process::until(Duration::from_secs(90), || async { tokio::net::TcpStream::connect(&brokers).await.ok() });
+        assert!(up.await.is_some(), "Kafka does not start: {}", server.log());
+        self.server = Some(server);
+    }
+
+    /// Kills it at once.
+    pub fn kill(&mut self) {
+        self.server = None;
+    }
+
+    /// Freezes it: connections stay, nothing answers.
+    pub fn pause(&self) {
+        self.server.iter().for_each(Server::pause);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.server.iter().for_each(Server::resume);
+    }
+}
