@@ -169,6 +169,11 @@ impl Record {
         &self.0
     }
 
+    /// True when the two are one and the same, not merely equal.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The fields, parsed.
     pub fn to_map(&self) -> serde_json::Map<String, serde_json::Value> {
         serde_json::from_str(&self.0).unwrap_or_default()

@@ -4,6 +4,8 @@
 //! along and never a bare `Duration`, so that waiting twice can never add up to more than was given.
 //! It stands on tokio's clock, which tests can pause.
 
+pub mod sharp;
+
 use std::time::Duration;
 
 pub use tokio::time::Instant;
@@ -63,6 +65,12 @@ impl Deadline {
     /// Waits for `work` until the deadline; `None` when it came first.
     pub async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout_at(self.0, work).await.ok()
+    }
+
+    /// As [`Deadline::limit`], and to a fraction of a millisecond where [`sharp::start`] was called: for callers, whose
+    /// budgets are a few milliseconds.
+    pub async fn limit_sharply<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        sharp::limit(self.0, work).await
     }
 }
 

@@ -126,6 +126,37 @@ async fn a_question_is_answered_as_it_was_written_and_from_the_cache() {
     assert_eq!(server.udp_queries(), 1);
 }
 
+/// A reply that is sent again is the reply that was put together, byte for byte but for what is the query's own.
+#[tokio::test]
+async fn what_is_said_again_is_said_in_the_same_bytes() {
+    let server = Nameserver::start(Mode::Ok).await;
+    let front = front(&[("again", policy("A", "a = \"answers\"", server.address))]).await;
+    for edns in [None, Some(1232)] {
+        let mut first = query("sip.carrier.test.", RecordType::A, edns).to_vec().unwrap();
+        // From the name server, then put together, then from the shelf twice.
+        let mut replies = Vec::new();
+        for (id, spelling) in [(1, b's'), (2, b's'), (3, b's'), (4, b'S')] {
+            (first[1], first[13]) = (id, spelling);
+            let mut reply = send_bytes(front.address, &first).await.expect("a reply");
+            assert_eq!((reply[1], reply[13]), (id, spelling), "id and spelling are the query's");
+            let told = Message::from_vec(&reply).unwrap();
+            assert_eq!(told.answers[0].data.to_string(), "192.0.2.1");
+            assert!((1..=30).contains(&told.answers[0].ttl) && told.edns.is_some() == edns.is_some());
+            (reply[1], reply[13]) = (0, b's');
+            replies.push(reply);
+        }
+        let differing = |reply: &Vec<u8>| reply.iter().zip(&replies[1]).filter(|(one, other)| one != other).count();
+        // The TTL may have gone down by a second meanwhile.
+        assert!(replies.iter().skip(1).all(|reply| reply.len() == replies[1].len() && differing(reply) <= 1));
+    }
+    let lookup = front.desk.lookup("again");
+    assert_eq!(server.udp_queries(), 1);
+    lookup.flush();
+    ask(front.address, &query("sip.carrier.test.", RecordType::A, None)).await;
+    assert_eq!(server.udp_queries(), 2, "what was flushed is asked for anew");
+    assert_eq!(lookup.meters().by_source().iter().map(|(_, count)| count).sum::<u64>(), 9, "all are counted");
+}
+
 #[tokio::test]
 async fn what_is_no_query_is_refused_politely() {
     let server = Nameserver::start(Mode::Ok).await;

@@ -142,6 +142,7 @@ impl Admin {
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     let mut bytes = 0;
     for lookup in admin.lookups.all().iter() {
+        lookup.meters().publish();
         lookup.meters().entries.set(lookup.local.len() as f64);
         bytes += lookup.local.bytes();
         for (member, table) in lookup.tables() {

@@ -6,6 +6,7 @@ mod demo;
 mod events;
 mod policies;
 mod replay;
+mod schema;
 mod serve;
 mod status;
 mod try_dip;
@@ -80,6 +81,14 @@ enum Command {
         /// Print as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print the JSON Schema of policies or of the main config, for editors that complete and check as one types
+    #[command(after_help = "Example: dipcache schema policy > policy.schema.json\n\
+                            and `#:schema ./policy.schema.json` as the first line of a policy beside it.")]
+    Schema {
+        /// Of which file
+        #[arg(value_enum)]
+        of: schema::Of,
     },
     /// Ask the running proxy
     #[command(after_help = "Example: dipcache lookup lrn 13035550123 --explain")]
@@ -186,6 +195,7 @@ pub fn main() -> ExitCode {
             try_dip::run(config.config.as_deref(), &try_dip::Ask { lookup, key, inputs, upstream, json })
         }
         Command::Replay { files, json } => replay::run(&files, json),
+        Command::Schema { of } => schema::run(of),
         Command::Lookup { config, lookup, key, inputs, explain, json } => {
             client::lookup(config.config.as_deref(), &lookup, &key, &inputs, explain, json)
         }

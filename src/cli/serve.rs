@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::app::{App, Load, Loaded, Signals};
 use crate::cli::{check, runtime};
 use crate::config;
+use crate::deadline::sharp;
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
 use crate::policy::check::{Folder, Off, read_folder};
@@ -17,6 +18,7 @@ use crate::telemetry::log;
 pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = config::load(path).map_err(|faults| check::summed_up(&faults))?;
     let _writing = log::start(&config.log);
+    sharp::start();
     runtime()?.block_on(async {
         // Before anything else: a signal that comes while we start must not end us in its own way.
         let signals = Signals::listen()?;

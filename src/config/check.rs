@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde_spanned::Spanned;
 
 use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFile, StateFile};
 use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Quorum, Ring, Shared, State, bundle, events, listen};
 use crate::policy::check::secret_mend;
 use crate::policy::{Secret, Vars};
-use crate::written::{Faults, Field, Plain, Word, Written};
+use crate::written::{Faults, Field, Plain, Spanned, Word, Written};
 
 impl Word for LogFormat {
     const WHAT: &'static str = "a log format";

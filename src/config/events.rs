@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde_spanned::Spanned;
 
 use super::check::{beside, is_host_and_port};
 use super::file::{EventsFile, SinkFile};
-use crate::written::{Bytes, Faults, Node, Span, Word};
+use crate::written::{Bytes, Faults, Node, Span, Spanned, Word};
 
 /// Where events go.
 #[derive(Clone, Debug, PartialEq, Eq)]

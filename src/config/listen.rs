@@ -3,11 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use serde_spanned::Spanned;
-
 use super::file::ListenFile;
 use super::{Endpoint, Listen, MemcachedFormat};
-use crate::written::{Faults, Lines, Span, Word};
+use crate::written::{Faults, Lines, Span, Spanned, Word};
 
 impl Word for MemcachedFormat {
     const WHAT: &'static str = "a format of the memcached listener";

@@ -17,6 +17,8 @@ mod events;
 mod bundle;
 
 #[cfg(test)]
+mod schema;
+#[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;

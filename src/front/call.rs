@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::config::Bundle;
-use crate::deadline::{Deadline, Instant, now};
+use crate::deadline::{Deadline, Instant, now, tick_at};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::policy::{BadInput, Scope};
@@ -93,7 +93,7 @@ impl<L: Line> Call<L> {
         let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let began = now();
         let answer = match line.question(&key, &inputs) {
-            Ok(question) => match line.hit(&question) {
+            Ok(question) => match line.hit(&question, tick_at(began)) {
                 Some(answer) => answer,
                 None => line.miss(question, deadline.earlier(Deadline::at(began + line.call_budget()))).await,
             },

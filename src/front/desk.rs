@@ -21,6 +21,11 @@ pub trait Desk: Send + Sync + 'static {
     /// The lookup of this name.
     fn line(&self, name: &str) -> Option<Self::Line>;
 
+    /// What `f` makes of the lookup of this name, without keeping hold of it: what a hit needs, and no more.
+    fn with_line<R>(&self, name: &str, f: impl FnOnce(&Self::Line) -> R) -> Option<R> {
+        self.line(name).map(|line| f(&line))
+    }
+
     /// Every lookup's name and whether it is up, in order of name.
     fn flags(&self) -> Vec<(Arc<str>, bool)>;
 
@@ -32,6 +37,11 @@ pub trait Desk: Send + Sync + 'static {
     /// The lookups of DNS names whose records have this field (`a`, `srv`…), one after another in order of name:
     /// the first is number 0.
     fn resolver(&self, field: &str, number: usize) -> Option<Self::Line>;
+
+    /// Changes whenever the lookups do.
+    fn edition(&self) -> u64 {
+        0
+    }
 
     /// Counts a request for a lookup that does not exist.
     fn unknown(&self, front: Front);
@@ -57,8 +67,8 @@ pub trait Line: Clone + Send + Sync + 'static {
     /// What a caller ever waits.
     fn call_budget(&self) -> Duration;
 
-    /// The fresh answer from the local cache. Waits for nothing.
-    fn hit(&self, question: &Question) -> Option<Answer>;
+    /// The fresh answer from the local cache. Waits for nothing. `tick` is this moment, read once for many.
+    fn hit(&self, question: &Question, tick: u64) -> Option<Answer>;
 
     /// An answer by the deadline, wherever it comes from.
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send;
@@ -83,6 +93,10 @@ impl Desk for Lookups {
         self.find(name)
     }
 
+    fn with_line<R>(&self, name: &str, f: impl FnOnce(&Arc<Lookup>) -> R) -> Option<R> {
+        self.with(name, f)
+    }
+
     fn flags(&self) -> Vec<(Arc<str>, bool)> {
         self.all().iter().map(|lookup| (lookup.policy.name.clone(), lookup.is_up())).collect()
     }
@@ -99,6 +113,10 @@ impl Desk for Lookups {
                 && policy.field_order.iter().any(|kept| kept == field)
         };
         self.all().iter().filter(resolves).nth(number).cloned()
+    }
+
+    fn edition(&self) -> u64 {
+        Lookups::edition(self)
     }
 
     fn unknown(&self, front: Front) {
@@ -127,8 +145,8 @@ impl Line for Arc<Lookup> {
         Lookup::call_budget(self)
     }
 
-    fn hit(&self, question: &Question) -> Option<Answer> {
-        Lookup::hit(self, question)
+    fn hit(&self, question: &Question, tick: u64) -> Option<Answer> {
+        self.hit_at(question, tick)
     }
 
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send {

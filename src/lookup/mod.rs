@@ -102,10 +102,15 @@ impl Lookup {
     /// The fresh answer from the local cache, if there is one. Waits for nothing.
     #[inline]
     pub fn hit(self: &Arc<Self>, question: &Question) -> Option<Answer> {
+        self.hit_at(question, tick())
+    }
+
+    /// The same for who has looked at the clock already.
+    #[inline]
+    pub fn hit_at(self: &Arc<Self>, question: &Question, tick: u64) -> Option<Answer> {
         if self.tables_only {
             return tables::answer(self, question);
         }
-        let tick = tick();
         let entry = self.local.get(&question.id, tick)?;
         if entry.freshness(tick) != Freshness::Fresh {
             return None;
@@ -155,7 +160,7 @@ impl Lookup {
         if collapsed {
             self.meters.coalesced.increment(1);
         }
-        match deadline.limit(ticket.landed()).await {
+        match deadline.limit_sharply(ticket.landed()).await {
             Some(answer) if answer.outcome.is_answer() => Answer { collapsed, ..answer },
             Some(failure) => self.second_rank(&question, failure),
             None => {

@@ -1,6 +1,6 @@
 //! All lookups of the process, swapped whole on reload.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -26,6 +26,7 @@ pub struct Lookups {
     bundles: ArcSwap<Vec<Arc<Bundle>>>,
     room: Arc<Room>,
     cluster: Option<Arc<Cluster>>,
+    edition: AtomicU64,
 }
 
 /// An upstream that could not be built.
@@ -55,14 +56,26 @@ impl Lookups {
     /// The lookup of this name.
     #[inline]
     pub fn find(&self, name: &str) -> Option<Arc<Lookup>> {
+        self.with(name, Arc::clone)
+    }
+
+    /// What `f` makes of the lookup of this name. A hit does not even count itself in: `f` must be short.
+    #[inline]
+    pub fn with<R>(&self, name: &str, f: impl FnOnce(&Arc<Lookup>) -> R) -> Option<R> {
         let all = self.current.load();
         let place = all.binary_search_by(|lookup| (*lookup.policy.name).cmp(name)).ok()?;
-        Some(Arc::clone(&all[place]))
+        Some(f(&all[place]))
     }
 
     /// All of them, in order of name.
     pub fn all(&self) -> Arc<Vec<Arc<Lookup>>> {
         self.current.load_full()
+    }
+
+    /// Changes whenever the lookups do: what was made of them before is to be made anew.
+    #[inline]
+    pub fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
     }
 
     /// The bundle of this name.
@@ -116,6 +129,8 @@ impl Lookups {
         after.sort_by(|a, b| a.policy.name.cmp(&b.policy.name));
         let after = Arc::new(after);
         self.current.store(Arc::clone(&after));
+        // After the lookups themselves: who sees the new edition finds the new lookups.
+        self.edition.fetch_add(1, Ordering::Release);
         succeed(&before, &after);
         after.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))).for_each(tables::keep);
         Ok(())

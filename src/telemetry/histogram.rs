@@ -27,10 +27,15 @@ impl Histogram {
     /// Counts one sample.
     #[inline]
     pub fn record(&self, took: Duration) {
+        self.record_many(took, 1);
+    }
+
+    /// Counts so many samples of one size.
+    pub fn record_many(&self, took: Duration, samples: u64) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.partition_point(|bound| *bound < micros);
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.micros.fetch_add(micros, Ordering::Relaxed);
+        self.buckets[bucket].fetch_add(samples, Ordering::Relaxed);
+        self.micros.fetch_add(micros.saturating_mul(samples), Ordering::Relaxed);
     }
 
     /// The counts now.

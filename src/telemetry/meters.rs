@@ -7,6 +7,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::telemetry::histogram::{Histogram, histogram};
+use crate::telemetry::striped::Striped;
 
 /// Which front a dip came through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +37,13 @@ impl FrontName {
 /// Sources that are not an upstream, in the order of their handles.
 const SOURCES: [&str; 5] = ["local", "shared", "stale", "fallback", "none"];
 
+/// The place of `local` among them.
+const LOCAL: usize = 0;
+
 #[derive(Debug)]
 struct FrontMeters {
+    /// Found, in the local cache: what nearly every caller gets. Told to the two below when somebody looks.
+    hits: Striped,
     /// By outcome.
     requests: [Counter; Outcome::ALL.len()],
     /// By source: first [`SOURCES`], then the upstreams.
@@ -103,8 +109,22 @@ impl Meters {
     #[inline]
     pub fn answered(&self, front: FrontName, answer: &Answer, took: Duration) {
         let meters = &self.fronts[front as usize];
+        if took.is_zero() && answer.outcome == Outcome::Found && answer.source == Source::Local {
+            return meters.hits.add(1);
+        }
         meters.requests[answer.outcome as usize].increment(1);
         meters.seconds[self.source_index(&answer.source)].record(took);
+    }
+
+    /// Tells the hits that were counted aside. Call it before anybody looks at the figures.
+    pub fn publish(&self) {
+        for meters in &self.fronts {
+            let hits = meters.hits.take();
+            if hits > 0 {
+                meters.requests[Outcome::Found as usize].increment(hits);
+                meters.seconds[LOCAL].record_many(Duration::ZERO, hits);
+            }
+        }
     }
 
     /// What was spent today and this month (UTC), in the operator's currency.
@@ -119,6 +139,7 @@ impl Meters {
 
     /// How long callers waited, whatever the front and the source: one row of buckets.
     pub fn latency(&self) -> Vec<u64> {
+        self.publish();
         let histograms = self.fronts.iter().flat_map(|front| &front.seconds);
         histograms.fold(Vec::new(), |mut sum, histogram| {
             let counts = histogram.counts();
@@ -130,6 +151,7 @@ impl Meters {
 
     /// Callers by source, for the status page.
     pub fn by_source(&self) -> Vec<(String, u64)> {
+        self.publish();
         let names = SOURCES.iter().map(ToString::to_string).chain(self.upstream_names.iter().map(ToString::to_string));
         let count = |index: usize| {
             self.fronts.iter().map(|front| front.seconds[index].counts().iter().sum::<u64>()).sum::<u64>()
@@ -139,7 +161,7 @@ impl Meters {
 
     fn source_index(&self, source: &Source) -> usize {
         match source {
-            Source::Local => 0,
+            Source::Local => LOCAL,
             Source::Shared => 1,
             Source::Stale => 2,
             Source::Fallback => 3,
@@ -163,7 +185,13 @@ fn front_meters(front: FrontName, lookup: &Arc<str>, upstreams: &[Arc<str>]) -> 
             histogram("dipcache_request_seconds", &labels)
         })
         .collect();
-    FrontMeters { requests, seconds }
+    FrontMeters { hits: Striped::default(), requests, seconds }
+}
+
+impl Drop for Meters {
+    fn drop(&mut self) {
+        self.publish();
+    }
 }
 
 fn upstream_meters(lookup: &Arc<str>, upstream: &Arc<str>) -> UpstreamMeters {

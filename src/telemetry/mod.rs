@@ -7,10 +7,12 @@ pub mod histogram;
 pub mod log;
 pub mod meters;
 pub mod recorder;
+mod striped;
 mod tables;
 mod warm;
 
 pub use histogram::Histogram;
 pub use meters::{FrontName, Meters};
+pub use striped::Striped;
 pub use tables::{TableMeters, table_age};
 pub use warm::WarmMeters;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use serde_spanned::Spanned;
+use super::spanned::Spanned;
 
 use super::list::{Lines, List};
 use super::quoting;

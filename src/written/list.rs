@@ -3,9 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::spanned::Spanned;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde_spanned::Spanned;
 
 use super::leaf::{Leaf, LeafVisitor, Written};
 

@@ -16,6 +16,7 @@
 //! can say what to write instead.
 
 mod source;
+mod spanned;
 mod read;
 mod overlay;
 mod prune;
@@ -37,13 +38,17 @@ pub(crate) use node::Node;
 pub(crate) use overlay::Overlay;
 pub(crate) use read::{Document, file_text};
 pub(crate) use source::Source;
+pub(crate) use spanned::Spanned;
 pub(crate) use units::{Bytes, in_units};
 pub(crate) use word::Word;
 
-use serde_spanned::Spanned;
-
 /// A single value that may be left out, and its place.
 pub(crate) type Field<T> = Option<Spanned<Written<T>>>;
+
+#[cfg(test)]
+mod schema;
+#[cfg(test)]
+pub(crate) use schema::{Shape, assert_is_shipped, duration_or, one_of};
 
 #[cfg(test)]
 mod tests;

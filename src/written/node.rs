@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::spanned::Spanned;
 use indexmap::IndexMap;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_spanned::Spanned;
 
 /// One value of a free tree.
 #[derive(Clone, Debug)]

@@ -88,7 +88,7 @@ impl Line for FakeLine {
         Duration::from_millis(300)
     }
 
-    fn hit(&self, question: &Question) -> Option<Answer> {
+    fn hit(&self, question: &Question, _: u64) -> Option<Answer> {
         if self.name == "raw" {
             let json = serde_json::json!({ "key": question.key.as_str() }).to_string();
             return Some(found(json, Source::Local));

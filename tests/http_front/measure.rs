@@ -61,7 +61,7 @@ impl Line for Prepared {
         Duration::from_millis(80)
     }
 
-    fn hit(&self, _: &Question) -> Option<Answer> {
+    fn hit(&self, _: &Question, _: u64) -> Option<Answer> {
         Some(Answer::clone(&self.0))
     }
 

@@ -1,12 +1,11 @@
 //! From a bundle as typed to a bundle as run: its templates compiled, its parts in an order that can be.
 
 use indexmap::IndexMap;
-use serde_spanned::Spanned;
 
 use super::{Bundle, BundleFile, MOST_PARTS, Part, Text};
 use crate::config::bundle::file::PartFile;
 use crate::policy::{Place, Template};
-use crate::written::{Faults, Lines, Span, nearest};
+use crate::written::{Faults, Lines, Span, Spanned, nearest};
 
 /// What a request brings where the bundle does not say.
 const PARAMETERS: [&str; 2] = ["called", "calling"];

@@ -6,33 +6,36 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_spanned::Spanned;
 
-use crate::written::{Field, Lines, Written};
+use crate::written::{Field, Lines, Spanned, Written};
 
-/// `[bundle.NAME]`
+/// `[bundle.NAME]`: lookups that one call asks together under one budget; every other key is a part.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct BundleFile {
-    /// As long as the slowest of its lookups may take.
+    /// What the caller waits at most. Default: as long as the slowest of its lookups may take.
     pub budget: Field<Duration>,
-    /// `called` and `calling`.
+    /// The names of what a caller gives. Default: `called` and `calling`.
     pub parameters: Lines<String>,
     /// Every other key is a part, in order.
+    #[cfg_attr(test, schemars(flatten, with = "std::collections::BTreeMap<String, PartFile>"))]
     pub parts: Vec<(Spanned<String>, Spanned<PartFile>)>,
 }
 
 /// Names of inputs and their templates.
 pub(crate) type InputsFile = IndexMap<Spanned<String>, Spanned<Written<String>>>;
 
-/// One part: `lrn.key = "called"`
+/// One part, such as `lrn.key = "called"`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table such as { key = \"called\" }")]
 pub(crate) struct PartFile {
-    /// The part's own name.
+    /// The lookup that is asked. Default: the part's own name.
     pub lookup: Field<String>,
-    /// A template; without braces an expression.
+    /// Its key: a template, or without braces an expression over the parameters and `parts`.
+    #[cfg_attr(test, schemars(required))]
     pub key: Field<String>,
-    /// Each as `key`.
+    /// Further inputs, each as `key`.
     pub inputs: Option<Spanned<InputsFile>>,
 }
 

@@ -6,7 +6,7 @@
 //! them. A name that no lookup takes is REFUSED: this is no resolver for the world.
 //!
 //! The way of a message: [`query`] reads it or says what is wrong with it, [`resolve`] asks, [`records`]
-//! makes records of the answer's field, [`reply`] puts the message together. [`over_udp`] and [`over_tcp`] own the sockets.
+//! makes records of the answer's field, [`reply`] puts the message together; [`ready`] says again what was said before. [`over_udp`] and [`over_tcp`] own the sockets.
 //!
 //! What must hold: a message that is a query is answered, within the policy's budget, with the question as it was
 //! written; a stale record with a short TTL goes before SERVFAIL, because Kamailio and OpenSIPS keep a failure for minutes or an
@@ -18,6 +18,7 @@
 
 mod cookie;
 mod query;
+mod ready;
 mod resolve;
 mod records;
 mod reply;

@@ -48,7 +48,7 @@ async fn answer<D: Desk>(read: Incoming, desk: &D) -> Option<Vec<u8>> {
         Incoming::Noise => return None,
         Incoming::Refused(reply, _) => *reply,
         Incoming::Asked(asked) => match begin(desk, *asked) {
-            Step::Say(reply, _) => reply,
+            Step::Say(reply, ..) => reply,
             Step::Ask(question) => question.reply(desk, now()).await,
         },
     };

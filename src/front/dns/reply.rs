@@ -118,7 +118,8 @@ fn nothing(asked: Asked, code: ResponseCode, life: u32) -> Message {
     reply
 }
 
-fn ttl(answer: &Answer) -> u32 {
+/// How long an answer may be remembered, in seconds.
+pub fn ttl(answer: &Answer) -> u32 {
     match answer.source {
         Source::Stale | Source::Fallback => STOPGAP_TTL,
         _ => u32::try_from(answer.ttl.clamp(1, i64::from(i32::MAX))).unwrap_or(1),

@@ -5,17 +5,18 @@ use std::time::Duration;
 use hickory_proto::op::Message;
 
 use crate::answer::{Answer, Outcome};
-use crate::deadline::{self, Deadline, Instant};
+use crate::deadline::{self, Deadline, Instant, tick};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::dns::query::{Asked, Kind};
+use crate::front::dns::ready::{Made, is_plain_hit};
 use crate::front::dns::reply::{self, Reason};
 use crate::policy::Question;
 
 /// Where a question stands after everything that can be done without waiting.
 pub enum Step<L> {
-    /// The reply, and the largest that it may be over UDP.
-    Say(Message, u16),
+    /// The reply, and the largest that it may be over UDP; with what it was made of, where it may be said again.
+    Say(Message, u16, Option<Box<Made<L>>>),
     /// Somebody must be asked first.
     Ask(Box<Waiting<L>>),
 }
@@ -38,12 +39,15 @@ pub fn begin<D: Desk>(desk: &D, asked: Asked) -> Step<D::Line> {
     match next(desk, asked.kind, &name, 0) {
         None => {
             desk.unknown(Front::Dns);
-            Step::Say(reply::refused(asked, Reason::NotAuthoritative), size)
+            Step::Say(reply::refused(asked, Reason::NotAuthoritative), size, None)
         }
-        Some((line, question, number)) => match line.hit(&question) {
+        Some((line, question, number)) => match line.hit(&question, tick()) {
             Some(answer) => {
                 line.answered(Front::Dns, &answer, Duration::ZERO);
-                Step::Say(reply::of(asked, &answer), size)
+                let reply = reply::of(asked, &answer);
+                let record = answer.record.clone().filter(|_| is_plain_hit(&answer));
+                let made = record.map(|record| Box::new(Made { line, question, record }));
+                Step::Say(reply, size, made)
             }
             None => Step::Ask(Box::new(Waiting { asked, name, line, question, number })),
         },
@@ -86,7 +90,7 @@ impl<L: Line> Waiting<L> {
 }
 
 fn known<L: Line>(line: &L, question: &Question) -> Option<Answer> {
-    let answer = line.hit(question)?;
+    let answer = line.hit(question, tick())?;
     line.answered(Front::Dns, &answer, Duration::ZERO);
     Some(answer)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use compact_str::CompactString;
 
 use crate::answer::{Answer, Outcome, Source};
-use crate::deadline::{self, Deadline, Instant};
+use crate::deadline::{self, Deadline, Instant, tick_at};
 use crate::front::Front;
 use crate::front::call::{Call, Called};
 use crate::front::desk::{Desk, Line};
@@ -88,9 +88,9 @@ impl<L: Line> Asking<L> {
 }
 
 /// Does all that needs no waiting for a GET or HEAD of this target.
-pub fn begin<D: Desk>(desk: &D, path: &str, query: &str) -> Step<D::Line> {
+pub fn begin<D: Desk>(desk: &D, path: &str, query: &str, now: Instant) -> Step<D::Line> {
     match route(path) {
-        Route::Lookup { lookup, key } => look_up(desk, lookup, key, query),
+        Route::Lookup { lookup, key } => look_up(desk, lookup, key, query, now),
         Route::Flag(lookup) => match find(desk, lookup) {
             Some(line) => Step::Say(Said::Flag(line.is_up())),
             None => unknown(desk),
@@ -102,7 +102,7 @@ pub fn begin<D: Desk>(desk: &D, path: &str, query: &str) -> Step<D::Line> {
     }
 }
 
-fn look_up<D: Desk>(desk: &D, lookup: &str, key: &str, query: &str) -> Step<D::Line> {
+fn look_up<D: Desk>(desk: &D, lookup: &str, key: &str, query: &str, now: Instant) -> Step<D::Line> {
     let Some(line) = find(desk, lookup) else { return unknown(desk) };
     let key = match escape::path(key) {
         Ok(key) if key.len() <= MAX_KEY => key,
@@ -120,7 +120,7 @@ fn look_up<D: Desk>(desk: &D, lookup: &str, key: &str, query: &str) -> Step<D::L
         Err(bad @ BadInput::Key { number: true, .. }) => return refuse(&line, Outcome::InvalidNumber, bad),
         Err(bad) => return refuse(&line, Outcome::InvalidInput, bad),
     };
-    if let Some(answer) = line.hit(&question) {
+    if let Some(answer) = line.hit(&question, tick_at(now)) {
         line.answered(Front::Http, &answer, Duration::ZERO);
         return Step::Say(Said::Answer { line, answer, form: wishes.form });
     }

@@ -134,7 +134,7 @@ fn look<D: Desk>(desk: &D, head: &Parts) -> Option<Step<D::Line>> {
         (Route::Calls, &Method::POST) => None,
         (Route::Calls, _) => Some(Step::Say(Said::OnlyPost)),
         (Route::Nowhere, _) | (_, &Method::GET | &Method::HEAD) => {
-            Some(begin(desk, path, head.uri.query().unwrap_or("")))
+            Some(begin(desk, path, head.uri.query().unwrap_or(""), deadline::now()))
         }
         _ => Some(Step::Say(Said::WrongMethod)),
     }

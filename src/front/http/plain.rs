@@ -142,7 +142,7 @@ impl Plain {
                 Head::Full => break Turn::HandOver { http2: false },
                 Head::Http2 => break Turn::HandOver { http2: true },
             };
-            let said = match begin(desk, path, query) {
+            let said = match begin(desk, path, query, now) {
                 Step::Say(said) => said,
                 Step::Ask(asking) => {
                     self.send().await?;

@@ -18,7 +18,7 @@ use crate::deadline::{self, Deadline, Instant, tick_at};
 use crate::front::desk::{Desk, Line};
 use crate::front::listen::DrainWatch;
 use crate::front::memcached::command::{Command, Keep, Refusal, Verb, Words, words};
-use crate::front::memcached::dip::{Look, look};
+use crate::front::memcached::dip::{Look, Wanted, look, write_hit};
 use crate::front::memcached::input::{Cut, Cutter};
 use crate::front::memcached::key::{Whose, whose};
 use crate::front::memcached::meta::MetaLine;
@@ -222,7 +222,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
         let mut asked = 0;
         while let Some(key) = left.next() {
             asked += 1;
-            match look(&*self.shared.desk, key, &self.shared.form) {
+            let Shared { desk, form, .. } = &*self.shared;
+            let mut wanted = Wanted { form, with_cas, tick: moment.tick, scratch: &mut self.scratch };
+            if write_hit(&**desk, key, &mut wanted, &mut self.output) {
+                self.tally.gets += 1;
+                self.tally.hits += 1;
+                continue;
+            }
+            match look(&*self.shared.desk, key, &self.shared.form, moment.tick) {
                 // One bad key among many must not cost the others.
                 Look::Malformed if asked == 1 && left.clone().next().is_none() => {
                     self.output.truncate(start);
@@ -258,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
         let mut looks = vec![first.1];
         for key in left {
             keys.push(key);
-            looks.push(look(&*self.shared.desk, key, &self.shared.form));
+            looks.push(look(&*self.shared.desk, key, &self.shared.form, moment.tick));
         }
         let mut looks = stream::iter(looks).map(|look| settle(look, since)).buffered(SIDE_BY_SIDE);
         for key in keys {

@@ -7,7 +7,7 @@ use crate::deadline::{self, Deadline, Instant};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::form::{Form, render};
-use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, whose};
+use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, pose, whose};
 use crate::front::memcached::plain::write_value;
 use crate::policy::Question;
 
@@ -43,18 +43,49 @@ pub struct Asking<L> {
     budget: Duration,
 }
 
+/// Writes `VALUE …` if the key asks for a record that the local cache has: the way of nearly every get, with nothing kept
+/// hold of. False leaves it all, the counting too, to [`look`].
+pub fn write_hit<D: Desk>(desk: &D, key: &[u8], wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> bool {
+    let Some(colon) = memchr::memchr(b':', key) else { return false };
+    let (Ok(name), Ok(rest)) = (str::from_utf8(&key[..colon]), str::from_utf8(&key[colon + 1..])) else { return false };
+    let written = desk.with_line(name, |line| {
+        let Ok(posed) = pose(line, rest) else { return false };
+        let Some(answer) = line.hit(&posed.question, wanted.tick) else { return false };
+        let Some(record) = answer.record.as_ref().filter(|_| answer.outcome.has_record()) else { return false };
+        match render(record, wanted.form, line, wanted.scratch) {
+            None | Some(b"") => return false,
+            Some(value) => write_value(key, 1, value, wanted.with_cas.then_some(0), out),
+        }
+        line.answered(Front::Memcached, &answer, Duration::ZERO);
+        true
+    });
+    written.unwrap_or(false)
+}
+
+/// How a get wants its records.
+pub struct Wanted<'a> {
+    /// The form of a record.
+    pub form: &'a Form,
+    /// True for `gets`.
+    pub with_cas: bool,
+    /// This moment.
+    pub tick: u64,
+    /// Where values are built that are not stored as they are sent.
+    pub scratch: &'a mut Vec<u8>,
+}
+
 /// Does all that needs no waiting. `form` is how a record is told where no field is asked for.
-pub fn look<D: Desk>(desk: &D, key: &[u8], form: &Form) -> Look<D::Line> {
+pub fn look<D: Desk>(desk: &D, key: &[u8], form: &Form, tick: u64) -> Look<D::Line> {
     match whose(desk, key) {
         Whose::Plain => Look::Plain,
         Whose::Flag(Some(up)) => Look::Flag(up),
         Whose::Flag(None) => Look::Miss,
-        Whose::Lookup(asked) => ask(asked, form),
+        Whose::Lookup(asked) => ask(asked, form, tick),
     }
 }
 
 /// The same for a key that is known to be a lookup's.
-pub fn ask<L: Line>(asked: Asked<'_, L>, form: &Form) -> Look<L> {
+pub fn ask<L: Line>(asked: Asked<'_, L>, form: &Form, tick: u64) -> Look<L> {
     let Posed { question, budget } = match asked.pose() {
         Ok(posed) => posed,
         Err(Unposed::Miss) => return Look::Miss,
@@ -62,7 +93,7 @@ pub fn ask<L: Line>(asked: Asked<'_, L>, form: &Form) -> Look<L> {
     };
     let form = asked.field.map_or_else(|| form.clone(), |field| Form::Field(field.into()));
     let line = asked.line;
-    match line.hit(&question) {
+    match line.hit(&question, tick) {
         Some(answer) => {
             line.answered(Front::Memcached, &answer, Duration::ZERO);
             Look::Said(Said { line, answer, form })

@@ -76,32 +76,54 @@ impl<L: Line> Asked<'_, L> {
     /// # Errors
     /// [`Unposed`] says whose fault it is that there is none.
     pub fn pose(&self) -> Result<Posed, Unposed> {
-        let mut parts = self.rest.split(';');
-        let key = parts.next().unwrap_or_default();
-        let most = self.line.call_budget();
-        let mut budget = most;
-        let mut inputs = [("", ""); MAX_INPUTS];
-        let mut count = 0;
-        for part in parts {
-            let (name, value) = part.split_once('=').ok_or(Unposed::Malformed)?;
-            if name == "budget_ms" {
-                let own = value.parse::<u32>().ok().filter(|ms| *ms > 0).ok_or(Unposed::Malformed)?;
-                budget = most.min(Duration::from_millis(own.into()));
-                continue;
+        pose(&self.line, self.rest).map_err(|refusal| match refusal {
+            Refusal::Script => Unposed::Malformed,
+            Refusal::Caller(outcome) => {
+                let answer = Answer::empty(outcome, Source::Nobody);
+                self.line.answered(Front::Memcached, &answer, Duration::ZERO);
+                Unposed::Miss
             }
-            *inputs.get_mut(count).ok_or(Unposed::Malformed)? = (name, value);
-            count += 1;
-        }
-        match self.line.question(key, &inputs[..count]) {
-            Ok(question) => Ok(Posed { question, budget }),
-            Err(BadInput::Unknown { .. }) => Err(Unposed::Malformed),
-            Err(BadInput::Key { number: true, .. }) => Err(self.missed(Outcome::InvalidNumber)),
-            Err(_) => Err(self.missed(Outcome::InvalidInput)),
-        }
+        })
     }
+}
 
-    fn missed(&self, outcome: Outcome) -> Unposed {
-        self.line.answered(Front::Memcached, &Answer::empty(outcome, Source::Nobody), Duration::ZERO);
-        Unposed::Miss
+/// Whose fault it is that there is no question.
+pub enum Refusal {
+    /// See [`Unposed::Malformed`].
+    Script,
+    /// See [`Unposed::Miss`]; not counted yet.
+    Caller(Outcome),
+}
+
+/// The question that stands behind a key's colon.
+///
+/// # Errors
+/// [`Refusal`] says whose fault it is that there is none.
+#[inline]
+pub fn pose<L: Line>(line: &L, rest: &str) -> Result<Posed, Refusal> {
+    let most = line.call_budget();
+    let Some((key, parts)) = rest.split_once(';') else { return asked(line, rest, &[], most) };
+    let mut budget = most;
+    let mut inputs = [("", ""); MAX_INPUTS];
+    let mut count = 0;
+    for part in parts.split(';') {
+        let (name, value) = part.split_once('=').ok_or(Refusal::Script)?;
+        if name == "budget_ms" {
+            let own = value.parse::<u32>().ok().filter(|ms| *ms > 0).ok_or(Refusal::Script)?;
+            budget = most.min(Duration::from_millis(own.into()));
+            continue;
+        }
+        *inputs.get_mut(count).ok_or(Refusal::Script)? = (name, value);
+        count += 1;
+    }
+    asked(line, key, &inputs[..count], budget)
+}
+
+fn asked<L: Line>(line: &L, key: &str, inputs: &[(&str, &str)], budget: Duration) -> Result<Posed, Refusal> {
+    match line.question(key, inputs) {
+        Ok(question) => Ok(Posed { question, budget }),
+        Err(BadInput::Unknown { .. }) => Err(Refusal::Script),
+        Err(BadInput::Key { number: true, .. }) => Err(Refusal::Caller(Outcome::InvalidNumber)),
+        Err(_) => Err(Refusal::Caller(Outcome::InvalidInput)),
     }
 }

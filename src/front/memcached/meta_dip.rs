@@ -1,6 +1,6 @@
 //! The meta commands on the keys of lookups and of health flags: `mg` asks, `ms` warms, `md` flushes.
 
-use crate::deadline::Instant;
+use crate::deadline::{Instant, tick_at};
 use crate::front::desk::Line;
 use crate::front::form::Form;
 use crate::front::memcached::command::words;
@@ -30,7 +30,7 @@ pub async fn run<L: Line>(
 ) {
     match line.verb {
         MetaVerb::Get => {
-            let said = match ask(asked, form) {
+            let said = match ask(asked, form, tick_at(since)) {
                 Look::Said(said) => said,
                 Look::Asking(asking) => asking.answer(since).await,
                 _ => return nothing(line, out),

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::deadline::{Instant, now, wall_clock};
 use crate::front::memcached::store::Fill;
+use crate::telemetry::Striped;
 
 /// What `version` tells. Clients read the version of the protocol's reference from it, so that comes first.
 pub const VERSION: &str = concat!("1.6.18-dipcache-", env!("CARGO_PKG_VERSION"));
@@ -16,9 +17,9 @@ pub struct Counters {
     started: Instant,
     connections: AtomicU64,
     connections_ever: AtomicU64,
-    gets: AtomicU64,
-    hits: AtomicU64,
-    sets: AtomicU64,
+    gets: Striped,
+    hits: Striped,
+    sets: Striped,
 }
 
 /// What one connection counts before it tells: once a batch, not once a key.
@@ -39,7 +40,8 @@ impl Counters {
     /// Nothing yet.
     pub fn new() -> Self {
         let zero = || AtomicU64::new(0);
-        Self { started: now(), connections: zero(), connections_ever: zero(), gets: zero(), hits: zero(), sets: zero() }
+        let [gets, hits, sets] = Default::default();
+        Self { started: now(), connections: zero(), connections_ever: zero(), gets, hits, sets }
     }
 
     /// Counts a connection until the guard is dropped.
@@ -54,7 +56,7 @@ impl Counters {
         let Tally { gets, hits, sets } = std::mem::take(tally);
         for (counter, more) in [(&self.gets, gets), (&self.hits, hits), (&self.sets, sets)] {
             if more > 0 {
-                counter.fetch_add(more, Ordering::Relaxed);
+                counter.add(more);
             }
         }
     }
@@ -62,7 +64,7 @@ impl Counters {
     /// Starts counting commands anew.
     pub fn reset(&self) {
         for counter in [&self.gets, &self.hits, &self.sets] {
-            counter.store(0, Ordering::Relaxed);
+            counter.take();
         }
     }
 
@@ -70,7 +72,7 @@ impl Counters {
     pub fn tell(&self, fill: Fill, out: &mut Vec<u8>) {
         let unix = wall_clock().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (gets, hits) = (count(&self.gets), count(&self.hits));
+        let (gets, hits) = (self.gets.sum(), self.hits.sum());
         let figures = [
             ("pid", u64::from(std::process::id())),
             ("uptime", now().saturating_duration_since(self.started).as_secs()),
@@ -79,7 +81,7 @@ impl Counters {
             ("curr_connections", count(&self.connections)),
             ("total_connections", count(&self.connections_ever)),
             ("cmd_get", gets),
-            ("cmd_set", count(&self.sets)),
+            ("cmd_set", self.sets.sum()),
             ("get_hits", hits),
             ("get_misses", gets.saturating_sub(hits)),
             ("limit_maxbytes", fill.max_bytes as u64),

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_spanned::Spanned;
 
 use super::Check;
 use crate::policy::Ambient;
 use crate::policy::file::Named;
-use crate::written::{Plain, Written};
+use crate::written::{Plain, Spanned, Written};
 
 impl Check<'_> {
     /// Both tables. A site's values go before the policy's own variables; secrets are read here.

@@ -1,13 +1,11 @@
 //! `auth = { … }`: how we show who we are. Secrets by reference only.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::http::is_token;
 use super::upstream::Around;
 use crate::policy::file::{AuthFile, AuthWord};
 use crate::policy::{Auth, Secret};
-use crate::written::{Field, Span};
+use crate::written::{Field, Span, Spanned};
 
 /// What each type is written like.
 const fn example(auth: AuthWord) -> &'static str {
@@ -29,7 +27,7 @@ const fn example(auth: AuthWord) -> &'static str {
 }
 
 /// Which keys each type has.
-const fn keys(auth: AuthWord) -> &'static [&'static str] {
+pub(in crate::policy) const fn keys(auth: AuthWord) -> &'static [&'static str] {
     match auth {
         AuthWord::None | AuthWord::Headers => &[],
         AuthWord::Basic => &["user", "password"],
@@ -42,7 +40,7 @@ const fn keys(auth: AuthWord) -> &'static [&'static str] {
 }
 
 /// Which keys each type may have beside those.
-const fn further_keys(auth: AuthWord) -> &'static [&'static str] {
+pub(in crate::policy) const fn further_keys(auth: AuthWord) -> &'static [&'static str] {
     match auth {
         AuthWord::Oauth2 => &["client_auth", "scope", "audience", "form", "timeout"],
         AuthWord::Hmac => &["algorithm", "encoding", "headers"],

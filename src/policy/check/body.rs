@@ -1,14 +1,12 @@
 //! What a request carries: `body`, `json`, `form`, `xml` or `graphql`.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::parts::{Part, is_plain, parts};
 use super::upstream::Around;
 use crate::policy::expr::Place;
 use crate::policy::file::{GraphqlFile, UpstreamFile};
 use crate::policy::{Body, Pair};
-use crate::written::{Field, Node, Span};
+use crate::written::{Field, Node, Span, Spanned};
 
 impl Check<'_> {
     /// The one body there is, if there is one.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::compile::Names;
 use crate::policy::chain::{Also, Chain, Cost, Hedge, Then};
@@ -12,7 +10,7 @@ use crate::policy::expr::Place;
 use crate::policy::file::chain::{AlsoFile, AnswerWord, ClassWord, CostFile, MergeFile, ThenFile, lines, priced};
 use crate::policy::file::{CacheFile, HedgeAfter, Named, OrderWord};
 use crate::policy::{BreakerRules, CacheRules, UpstreamPolicy};
-use crate::written::{Field, Ratio, Span, Written, nearest};
+use crate::written::{Field, Ratio, Span, Spanned, Written, nearest};
 
 const THEN_MEND: &str =
     "write `lookup = \"lerg\"`, `key = \"{{ record.lrn | npa }}\"` and `fields = { state = \"state\" }`";

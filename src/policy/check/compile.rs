@@ -1,13 +1,11 @@
 //! Expressions, templates and secrets: compiled or read here, their faults brought to their place in the file.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use crate::policy::expr::{CompileError, Place, READING_NAMES};
 use crate::policy::request::REQUEST_NAMES;
 use crate::policy::secret::SecretError;
 use crate::policy::{Expr, InputType, Inputs, Secret, Template};
-use crate::written::Span;
+use crate::written::{Span, Spanned};
 
 /// The names that expressions of one policy may use beside the filters.
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use serde_spanned::Spanned;
 
 use super::Check;
 use super::http::is_token;
@@ -13,7 +12,7 @@ use crate::policy::expr::Place;
 use crate::policy::file::{AlgorithmWord, AuthFile, ClientAuthWord, EncodingWord, Named};
 use crate::policy::request::{SIGNATURE, SIGNED_NAMES};
 use crate::policy::{Algorithm, Chosen, Hmac, OAuth2, Secret, Template};
-use crate::written::{Field, Span};
+use crate::written::{Field, Span, Spanned};
 
 const HEADERS_MEND: &str = "write `headers = { X-Id = \"env:ID\", X-Key = \"env:KEY\" }`";
 const SIGNED_MEND: &str = "write `headers = { X-Sign = \"{{ signature }}\", X-Time = \"{{ timestamp }}\" }`";

@@ -1,11 +1,9 @@
 //! How an answer's body is read: `format` and the keys that go with it.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use crate::policy::file::{FormatWord, TransportWord, UpstreamFile};
 use crate::policy::{Decoding, Format};
-use crate::written::{Lines, Span};
+use crate::written::{Lines, Span, Spanned};
 
 const COLUMNS_MEND: &str = "name the values in their order, as in `columns = [\"lrn\", \"spid\"]`";
 

@@ -3,14 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::upstream::Around;
 use crate::policy::expr::Place;
 use crate::policy::file::{RecordWord, ServiceName, UpstreamFile};
 use crate::policy::{DnsPolicy, DnsRecord, RecordChoice, TransportPolicy};
-use crate::written::{Field, Lines};
+use crate::written::{Field, Lines, Spanned};
 
 const DOMAIN_MEND: &str = "add the name that is asked for, such as `domain = \"{{ key | enum('e164.arpa') }}\"`";
 const SERVERS_MEND: &str = "write addresses, as in `servers = [\"192.0.2.53\", \"[2001:db8::53]:5353\"]`";

@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::upstream::Around;
 use crate::policy::expr::Place;
 use crate::policy::file::UpstreamFile;
 use crate::policy::{Auth, HttpMethod, HttpPolicy, Template, TransportPolicy};
-use crate::written::Bytes;
+use crate::written::{Bytes, Spanned};
 
 /// Headers that carry secrets, which belong into `auth`.
 const SECRET_HEADERS: [&str; 6] =

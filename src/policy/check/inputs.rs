@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use compact_str::CompactString;
-use serde_spanned::Spanned;
 
 use super::Check;
 use crate::policy::Inputs;
 use crate::policy::file::{DeclaredFile, InputFile, InputWord};
 use crate::policy::input::{Declared, InputType, WANT};
 use crate::policy::number::Country;
-use crate::written::{Lines, Span};
+use crate::written::{Lines, Span, Spanned};
 
 /// Names that mean something else already: in expressions, or in a request's query.
 const TAKEN: &[&str] = &[

@@ -2,14 +2,13 @@
 
 use indexmap::IndexMap;
 use minijinja::Value;
-use serde_spanned::Spanned;
 
 use super::Check;
 use crate::policy::expr::filter_names;
 use crate::policy::file::MapFile;
 use crate::policy::filters;
 use crate::policy::maps::{Maps, ValueMap};
-use crate::written::Node;
+use crate::written::{Node, Spanned};
 
 /// Stands for every word that the map does not know.
 const OTHERWISE: &str = "*";

@@ -37,17 +37,19 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_spanned::Spanned;
-
 use super::file::{EnabledWord, PolicyFile};
 use super::kind::Kind;
 use super::maps::Maps;
 use super::{Ambient, Fault, Policy, Vars, Vault};
-use crate::written::{Document, Faults, Source, Span, file_text};
+use crate::written::{Document, Faults, Source, Span, Spanned, file_text};
 use compile::Names;
 
+#[cfg(test)]
+pub(super) use auth::{further_keys, keys};
 pub(crate) use compile::secret_mend;
 pub use folder::{Folder, Off, read_dir, read_dir_with, read_folder};
+#[cfg(test)]
+pub(super) use upstream::foreign_keys;
 
 /// A policy, and whether it is to be served.
 #[derive(Debug)]

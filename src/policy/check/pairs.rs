@@ -1,12 +1,10 @@
 //! `query = { … }` and `form = { … }`: parameters by name.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::upstream::Around;
 use crate::policy::expr::Place;
 use crate::policy::{Pair, Template};
-use crate::written::{Node, Span};
+use crate::written::{Node, Span, Spanned};
 
 impl Check<'_> {
     /// The parameters, in order. Each value is encoded as a whole when it is sent, so its place is plain here.

@@ -1,15 +1,13 @@
 //! The record that goes out: its order, the field that stands for it as text, and the one that is
 //! answered when nothing else can be.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::compile::Names;
 use crate::policy::expr::Place;
 use crate::policy::file::{AnswerFile, FallbackFile};
 use crate::policy::kind::Kind;
 use crate::policy::{FallbackValue, Then, UpstreamPolicy};
-use crate::written::{Node, nearest};
+use crate::written::{Node, Spanned, nearest};
 
 /// Every field once, in the order in which upstreams, the fallback and dependent steps first name it.
 pub(super) fn field_order(

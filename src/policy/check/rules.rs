@@ -1,13 +1,11 @@
 //! `[[upstream.rule]]` and `[upstream.fields]`: what an answer means, and what is kept of it.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::upstream::Around;
 use crate::policy::file::{Named, RuleFile, TransportWord, TtlFile};
 use crate::policy::kind::Kind;
 use crate::policy::{Expr, Rule, TtlRules};
-use crate::written::{Lines, nearest};
+use crate::written::{Lines, Spanned, nearest};
 
 impl Check<'_> {
     /// The rules, in order; wrong ones are left out.

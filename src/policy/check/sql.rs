@@ -1,13 +1,11 @@
 //! `type = "sql"`: one read-only statement whose parameters are bound and never pasted.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::parts::is_plain;
 use super::upstream::Around;
 use crate::policy::file::{Named, UpstreamFile};
 use crate::policy::{Expr, Secret, SqlPolicy, TransportPolicy};
-use crate::written::{Node, Span, nearest};
+use crate::written::{Node, Span, Spanned, nearest};
 
 const DATABASE_MEND: &str = "write `database = \"env:NAME\"`, and set NAME to a URL such as postgres://user:password@host/db, mysql://… or sqlite:///path";
 const SCHEMES: [&str; 5] = ["postgres", "postgresql", "mysql", "mariadb", "sqlite"];

@@ -3,14 +3,12 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::upstream::Around;
 use crate::policy::expr::Place;
 use crate::policy::file::UpstreamFile;
 use crate::policy::{Expr, TableMatch, TablePolicy, TableSource, Template, TransportPolicy};
-use crate::written::{Field, Lines, Ratio, nearest};
+use crate::written::{Field, Lines, Ratio, Spanned, nearest};
 
 /// How often a table is loaded from a database, where the policy does not say.
 const EVERY: Duration = Duration::from_secs(15 * 60);

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use crate::policy::file::{BreakerFile, BudgetFile, CacheFile, HedgeAfter, OrderWord};
 use crate::policy::{BreakerRules, Budget, CacheRules, Engine, Order};
-use crate::written::{Bytes, Field, Ratio, Span, in_units};
+use crate::written::{Bytes, Field, Ratio, Span, Spanned, in_units};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);

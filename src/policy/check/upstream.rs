@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::compile::Names;
 use super::parts::is_plain;
@@ -11,7 +9,7 @@ use crate::policy::expr::READING_NAMES;
 use crate::policy::file::{RateFile, TransportWord, UpstreamFile};
 use crate::policy::kind::Kind;
 use crate::policy::{Budget, Decoding, Format, Rate, UpstreamPolicy};
-use crate::written::Span;
+use crate::written::{Span, Spanned};
 
 /// What all checks of one upstream need.
 pub(super) struct Around<'a> {
@@ -183,18 +181,26 @@ impl Check<'_> {
             let mend = "take it out: it belongs to `type = \"sql\"` and `type = \"http\"`";
             self.faults.at(&query.span(), "`query` means nothing for `type = \"dns\"`", mend);
         }
-        // A table has the statement's keys as well, or those of a body in columns.
-        let shared = |key: &str| {
-            transport == TransportWord::Table
-                && matches!(key, "database" | "query" | "max_rows" | "separator" | "columns")
-        };
         for (key, owner, span) in keys_of_transports(file).into_iter().chain(keys_of_tables(file)) {
-            if let (true, Some(span)) = (owner != transport && !shared(key), span) {
+            if let (false, Some(span)) = (takes(transport, key, owner), span) {
                 let what = format!("`{key}` means nothing for `type = \"{}\"`", transport.as_str());
                 self.faults.at(&span, what, format!("take it out: it belongs to `type = \"{}\"`", owner.as_str()));
             }
         }
     }
+}
+
+/// Whether a transport takes this key of one: a table has the statement's keys as well, or those of a body in columns.
+fn takes(transport: TransportWord, key: &str, owner: TransportWord) -> bool {
+    let shared = matches!(key, "database" | "query" | "max_rows" | "separator" | "columns");
+    owner == transport || (transport == TransportWord::Table && shared)
+}
+
+/// The keys that mean nothing for a transport, for the schema.
+#[cfg(test)]
+pub(in crate::policy) fn foreign_keys(none: &UpstreamFile, transport: TransportWord) -> Vec<&'static str> {
+    let keys = keys_of_transports(none).into_iter().chain(keys_of_tables(none));
+    keys.filter(|(key, owner, _)| !takes(transport, key, *owner)).map(|(key, ..)| key).collect()
 }
 
 /// Every key that belongs to one transport, and where it stands if it does.

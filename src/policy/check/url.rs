@@ -1,13 +1,11 @@
 //! Where a request goes: one URL, or several bases and a path.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::parts::{Part, parts};
 use super::upstream::Around;
 use crate::policy::Template;
 use crate::policy::expr::Place;
-use crate::written::{Field, Lines, Span};
+use crate::written::{Field, Lines, Span, Spanned};
 
 const URL_MEND: &str = "write it in full, as in \"https://lrn.vendor-a.example/v1/{{ key | nanp10 }}\"";
 const BASE_MEND: &str = "write `urls = [\"https://a.vendor.example\", \"https://b.vendor.example\"]`";

@@ -1,12 +1,10 @@
 //! `[warm]`: what is asked before anybody calls.
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use crate::policy::file::warm::WarmFile;
 use crate::policy::warm::{Schedule, Warm, WarmSource};
 use crate::policy::{CacheRules, Engine};
-use crate::written::{Field, Ratio, Span};
+use crate::written::{Field, Ratio, Span, Spanned};
 
 /// The most keys that are kept hot: each is looked at every so often.
 const MOST_HOT: u32 = 1_000_000;

@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
-use serde_spanned::Spanned;
-
 use super::Check;
 use super::compile::secret_mend;
 use crate::policy::file::{RedirectsWord, TlsFile, TlsWord, UpstreamFile};
 use crate::policy::{HttpMethod, Secret, Tls, Wire};
+use crate::written::Spanned;
 
 /// The most repetitions: all of them share one try's time.
 const MOST_RETRIES: u32 = 5;

@@ -2,45 +2,56 @@
 
 use indexmap::IndexMap;
 use serde::Deserialize;
-use serde_spanned::Spanned;
 
 use super::upstream::Named;
 use super::words::RuleOutcome;
-use crate::written::{Field, Lines, List, Word, Written};
+use crate::written::{Field, Lines, List, Spanned, Word, Written};
 
-/// `[[then]]`
+/// `[[then]]`: another lookup that is asked with a key from this one's record.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct ThenFile {
     /// Another policy's name.
+    #[cfg_attr(test, schemars(required))]
     pub lookup: Field<String>,
-    /// A template over the question and `record`.
+    /// Its key: a template over the question and `record`.
+    #[cfg_attr(test, schemars(required))]
     pub key: Field<String>,
     /// Further inputs of that lookup: templates.
     pub inputs: Option<Spanned<Named>>,
     /// Field here = field there.
+    #[cfg_attr(test, schemars(required))]
     pub fields: Option<Spanned<Named>>,
 }
 
-/// `[[upstream.also]]`
+/// `[[upstream.also]]`: another lookup's record that this upstream's answers hold.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct AlsoFile {
     /// Another policy's name.
+    #[cfg_attr(test, schemars(required))]
     pub lookup: Field<String>,
     /// Its fields: expressions over this answer.
+    #[cfg_attr(test, schemars(required))]
     pub fields: Option<Spanned<Named>>,
 }
 
-/// `[cost]`
+/// `[cost]`: what dips cost, and how much may be spent.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct CostFile {
-    /// Outcome = price.
+    /// Outcome = price, as `{ found = 0.004 }`.
     pub per: Option<Spanned<PricesFile>>,
+    /// The most that is spent in a day (UTC).
     pub per_day: Field<f64>,
+    /// The most that is spent in a month (UTC).
     pub per_month: Field<f64>,
+    /// The most dips in a day (UTC).
     pub dips_per_day: Field<u64>,
+    /// The most dips in a month (UTC).
     pub dips_per_month: Field<u64>,
 }
 

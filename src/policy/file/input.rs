@@ -4,34 +4,42 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_spanned::Spanned;
 
 use super::words::{CountryCode, InputWord};
-use crate::written::{Field, Lines};
+use crate::written::{Field, Lines, Spanned};
 
-/// `[input]`
+/// `[input]`: the key, the gate, and every other key declares a further input of that name.
 #[derive(Debug, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct InputFile {
-    /// The key.
+    /// What is asked about.
+    #[cfg_attr(test, schemars(required))]
     pub key: Option<Spanned<DeclaredFile>>,
-    /// The gate: an expression over key and inputs.
+    /// An expression over key and inputs; where it is false nothing is asked and the outcome is `not_applicable`.
     pub applies_when: Field<String>,
-    /// The parts of an answer that a caller may ask for.
+    /// The parts of an answer that a caller may ask for, for `want` in templates.
     pub want: Lines<String>,
     /// Every other key declares an input of that name, in order.
+    #[cfg_attr(test, schemars(flatten, with = "std::collections::BTreeMap<String, DeclaredFile>"))]
     pub further: Vec<(Spanned<String>, Spanned<DeclaredFile>)>,
 }
 
-/// One declared input: `{ type = "tn", country = "US" }`
+/// One declared input, such as `{ type = "tn", country = "US" }`.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table such as { type = \"tn\" }")]
 pub(crate) struct DeclaredFile {
+    /// `tn` is a telephone number; `ani` and `dnis` are other words for it, `account` for `text`.
     #[serde(rename = "type")]
+    #[cfg_attr(test, schemars(required))]
     pub input_type: Field<InputWord>,
+    /// The country whose numbers may come without their country code, such as `US`.
     pub country: Field<CountryCode>,
+    /// Whether it may be left out. Default: false.
     pub optional: Field<bool>,
+    /// What stands in where it is left out.
     pub default: Field<String>,
-    /// What a word may be.
+    /// What an input of type `word` may be.
     pub words: Lines<String>,
 }
 

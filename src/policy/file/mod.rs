@@ -5,17 +5,18 @@
 
 pub(super) mod chain;
 mod input;
+#[cfg(test)]
+mod schema;
 mod upstream;
 pub(super) mod warm;
 mod words;
 
 use indexmap::IndexMap;
 use serde::Deserialize;
-use serde_spanned::Spanned;
 use std::time::Duration;
 
 use crate::policy::Engine;
-use crate::written::{Bytes, Field, Node, Plain, Ratio, Written};
+use crate::written::{Bytes, Field, Node, Plain, Ratio, Spanned, Written};
 
 pub(super) use input::{DeclaredFile, InputFile};
 pub(super) use upstream::{AuthFile, GraphqlFile, Named, RateFile, RuleFile, TlsFile, TtlFile, UpstreamFile};
@@ -24,38 +25,52 @@ pub(super) use words::{
     OrderWord, RecordWord, RedirectsWord, ServiceName, TlsWord, TransportWord,
 };
 
-/// A whole file.
+/// A policy of dipcache: one lookup, described in one file; the file's name is the lookup's name.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(title = "A policy of dipcache"))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct PolicyFile {
-    /// `true`. With `false` it is checked, but not served; with `"secrets"` it is served once every secret it
-    /// names is there.
+    /// Whether it is served: `true`, `false` (checked and not served), or `"secrets"` (served once every secret it names is
+    /// there). Default: true.
     pub enabled: Field<EnabledWord>,
-    /// `raw`, where it is left out.
+    /// Which canonical record the fields belong to. Default: `raw`, whose fields have names of your own.
     pub kind: Field<KindWord>,
     /// One line for people.
     pub describe: Field<String>,
-    /// Fixed values; the main config's `[vars]` and the environment's `DIPCACHE_VARS__NAME` go before them.
+    /// Fixed values, for `{{ vars.NAME }}`; the main config's `[vars]` and the environment's `DIPCACHE_VARS__NAME` go before them.
     pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
-    /// References, for `{{ secrets.NAME }}`.
+    /// References by name, for `{{ secrets.NAME }}`: `env:NAME`, `file:PATH` or `cred:NAME`.
     pub secrets: Option<Named>,
+    /// The key and the further inputs of a question.
+    #[cfg_attr(test, schemars(required))]
     pub input: Option<Spanned<InputFile>>,
+    /// How long a caller waits, and how several upstreams share that time.
     pub budget: Option<BudgetFile>,
+    /// How long answers live.
     pub cache: Option<CacheFile>,
+    /// When an upstream counts as sick, and how it comes back.
     pub breaker: Option<BreakerFile>,
+    /// What is answered when nothing else can be.
     pub fallback: Option<Spanned<FallbackFile>>,
+    /// How the record is answered.
     pub answer: Option<AnswerFile>,
-    /// Value maps of the policy's own, by name.
+    /// Value maps of the policy's own, by name: a vendor's word = what it means. A word between slashes is a regular
+    /// expression, and `*` stands for every other word. Used as `value | map('NAME')`.
     pub maps: Option<IndexMap<Spanned<String>, MapFile>>,
+    /// Who can answer, in order of preference.
+    #[cfg_attr(test, schemars(required))]
     pub upstream: Option<Vec<Spanned<UpstreamFile>>>,
-    /// ordinary, or emergency.
+    /// `ordinary` or `emergency`: never stale, never refused by breaker, hold or rate. Default: ordinary.
     pub class: Field<chain::ClassWord>,
-    /// Whose value of a field goes first, where answers are merged.
+    /// With `answer = "merge"`: whose value of a field goes first, as `field = ["upstream", "other"]`.
     pub merge: Option<Spanned<chain::MergeFile>>,
     /// Other lookups that are asked with keys from this one's record.
     #[serde(default)]
     pub then: Vec<Spanned<chain::ThenFile>>,
+    /// What dips cost, and how much may be spent.
     pub cost: Option<Spanned<chain::CostFile>>,
+    /// What is asked before anybody calls.
     pub warm: Option<Spanned<warm::WarmFile>>,
 }
 
@@ -63,96 +78,102 @@ pub(super) struct PolicyFile {
 /// for every other word.
 pub(super) type MapFile = IndexMap<Spanned<String>, Spanned<Node>>;
 
-/// `[budget]`
+/// `[budget]`: how long callers and dips may take.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct BudgetFile {
-    /// What a caller ever waits; 100ms.
+    /// What a caller ever waits. Default: 100ms.
     pub call: Field<Duration>,
-    /// How long a dip goes on to fill the cache; 3s, or `call` if that is more.
+    /// How long a dip goes on to fill the cache. Default: 3s, or `call` if that is more.
     pub background: Field<Duration>,
-    /// `failover`, or `hedge`; failover.
+    /// `failover` to the next upstream when one fails, or `hedge`: ask the next one meanwhile. Default: failover.
     pub order: Field<OrderWord>,
-    /// The head start of each upstream over the next; half of `call`, which also stands in for `p95`.
+    /// The head start of each upstream over the next: a duration, or `p95`. Default: half of `call`, which also stands in for `p95`.
     pub hedge_after: Field<HedgeAfter>,
-    /// 0.05; the most extra requests as a share of all dips. Must be said where dips cost money.
+    /// The most extra requests as a share of all dips. Default: 0.05. Must be said where dips cost money.
     pub hedge_max: Field<Ratio>,
-    /// `first` usable, or `merge`: missing fields from the next upstream; first.
+    /// The `first` usable answer, or `merge`: missing fields from the next upstream. Default: first.
     pub answer: Field<chain::AnswerWord>,
 }
 
-/// `[cache]`
+/// `[cache]`: how long answers live.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct CacheFile {
-    /// false: nothing is ever kept, and no other key of this table means anything.
+    /// true: nothing is ever kept, and no other key of this table means anything. Default: false.
     pub no_cache: Field<bool>,
-    /// 1h.
+    /// Life of a record. Default: 1h.
     pub found: Field<Duration>,
-    /// 10m, at most `found`.
+    /// Life of a record with parts missing. Default: 10m, at most `found`.
     pub partial: Field<Duration>,
-    /// 5m, at most `found`.
+    /// Life of "nothing is known". Default: 5m, at most `found`.
     pub not_found: Field<Duration>,
-    /// 1d.
+    /// Life of "there is no such number". Default: 1d.
     pub invalid_number: Field<Duration>,
-    /// How long past its life; 1d. `0` forbids it.
+    /// How long past its life a record may be served while its upstreams are degraded; `"0"` forbids it. Default: 1d.
     pub stale: Field<Duration>,
-    /// 0: a stale record is served only while nothing better is to be had.
+    /// How long past its life a record is served at once while one dip renews it, sick or not. Default: 0.
     pub revalidate: Field<Duration>,
-    /// 30d; bounds every life above, and their defaults.
+    /// The longest that anything is ever kept, stale time included: what the contract with the vendor allows. Default: 30d.
     pub ceiling: Field<Duration>,
-    /// 0.1.
+    /// The share of a life that chance may take off, so that entries do not expire together. Default: 0.1.
     pub jitter: Field<Ratio>,
-    /// 1.0, which is never.
+    /// A hit past this share of its life renews the entry in the background. Default: 1.0, which is never.
     pub refresh_ahead: Field<f64>,
-    /// 1s.
+    /// The shortest life that an answer may set itself. Default: 1s.
     pub min_ttl: Field<Duration>,
-    /// 1d.
+    /// The longest life that an answer may set itself. Default: 1d.
     pub max_ttl: Field<Duration>,
-    /// 1 000 000.
+    /// The most entries kept. Default: 1 000 000.
     pub max_entries: Field<u64>,
-    /// 256MiB.
+    /// The most memory for entries. Default: 256MiB.
     pub max_bytes: Field<Bytes>,
-    /// s3fifo.
+    /// How the local cache chooses what goes when it is full. Default: s3fifo.
     pub engine: Field<Engine>,
 }
 
-/// `[breaker]`
+/// `[breaker]`: when an upstream counts as sick, and how it comes back.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct BreakerFile {
-    /// 10s.
+    /// The window over which the ratios are counted. Default: 10s.
     pub window: Field<Duration>,
-    /// 20.
+    /// Below so many samples in the window the ratios say nothing. Default: 20.
     pub min_samples: Field<u32>,
-    /// 0.5.
+    /// Opens at this share of failures. Default: 0.5.
     pub failure_ratio: Field<Ratio>,
-    /// The call budget.
+    /// A dip longer than this is slow. Default: the call budget.
     pub slow: Field<Duration>,
-    /// 0.8.
+    /// Opens at this share of slow dips. Default: 0.8.
     pub slow_ratio: Field<Ratio>,
-    /// 5.
+    /// Opens after so many failures in a row. Default: 5.
     pub consecutive: Field<u32>,
-    /// 500ms.
+    /// How long it stays open the first time; doubles while probes fail. Default: 500ms.
     pub open: Field<Duration>,
-    /// 1500ms, or `open` if that is more.
+    /// The longest it stays open between two probes. Default: 1500ms, or `open` if that is more.
     pub open_max: Field<Duration>,
-    /// 1.
+    /// Good probes in a row that close it. Default: 1.
     pub probes: Field<u32>,
 }
 
-/// `[fallback]`
+/// `[fallback]`: what is answered when nothing else can be.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct FallbackFile {
-    /// Text is a template over the question; all else stands as it is.
+    /// Its fields. Text is a template over the question; all else stands as it is.
+    #[cfg_attr(test, schemars(required))]
     pub record: Option<IndexMap<Spanned<String>, Spanned<Node>>>,
 }
 
-/// `[answer]`
+/// `[answer]`: how the record is answered.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct AnswerFile {
-    /// The field that format `text` answers.
+    /// The field that format `text` answers. Default: the kind's main field.
     pub text: Field<String>,
 }
