@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use crate::answer::Outcome;
-use crate::cache::entry::Freshness;
 use crate::deadline::{Deadline, now, tick};
 use crate::health::{Pass, Refused};
 use crate::lookup::Lookup;
@@ -37,12 +36,12 @@ impl Lookup {
         !self.tables_only && !self.policy.cache.found.is_zero()
     }
 
-    /// True when this needs no dip: it is fresh and not about to be renewed, or is never asked at all.
-    pub fn is_warm(&self, question: &Question) -> bool {
+    /// True when this needs no dip: it is fresh and not past this share of its life (`None`: the policy's
+    /// `refresh_ahead`), or is never asked at all.
+    pub fn is_warm(&self, question: &Question, share: Option<f64>) -> bool {
         let tick = tick();
-        let fresh = self.local.get(&question.id, tick).is_some_and(|entry| {
-            entry.freshness(tick) == Freshness::Fresh && !entry.is_past(self.policy.cache.refresh_ahead, tick)
-        });
+        let share = share.unwrap_or(self.policy.cache.refresh_ahead);
+        let fresh = self.local.peek(&question.id, tick).is_some_and(|entry| !entry.is_late(share, tick));
         fresh || !self.policy.applies(question)
     }
 

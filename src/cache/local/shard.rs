@@ -23,6 +23,10 @@ const USES: u8 = 0b11;
 /// In a slot's mark: it stands in the old line.
 const OLD: u8 = 0b100;
 
+/// In a slot's mark: how often it was asked for since the last census.
+const HEAT: u8 = 0b1111_1000;
+const HEAT_ONCE: u8 = 0b1000;
+
 /// Asked for this often, a young entry becomes an old one. A call that is tried twice asks twice.
 const WANTED: u8 = 2;
 
@@ -82,11 +86,36 @@ impl Shard {
         let number = *self.index.find(hash, |number| self.is(*number, key))? as usize;
         let mark = &self.marks[number];
         let seen = mark.load(Ordering::Relaxed);
-        if seen & USES < USES {
+        // Both counts stand still once they are full: what everybody asks for is written to by nobody.
+        if seen & (USES | HEAT) != USES | HEAT {
+            let use_once = u8::from(seen & USES != USES);
+            let heat_once = if seen & HEAT == HEAT { 0 } else { HEAT_ONCE };
             // Two readers may count as one: it is an estimate.
-            mark.store(seen + 1, Ordering::Relaxed);
+            mark.store(seen + use_once + heat_once, Ordering::Relaxed);
         }
         self.slots[number].as_ref().map(|slot| &slot.entry)
+    }
+
+    /// As [`Shard::get`], and leaves no mark.
+    pub(super) fn peek(&self, hash: u64, key: &str) -> Option<&Entry> {
+        let number = *self.index.find(hash, |number| self.is(*number, key))? as usize;
+        self.slots[number].as_ref().map(|slot| &slot.entry)
+    }
+
+    /// What was asked for since the last census, and how often.
+    pub(super) fn census(&self) -> Vec<(CompactString, u8)> {
+        let mut asked = Vec::new();
+        for (mark, slot) in self.marks.iter().zip(&self.slots) {
+            let seen = mark.load(Ordering::Relaxed);
+            if seen & HEAT == 0 {
+                continue;
+            }
+            mark.store(seen & !HEAT, Ordering::Relaxed);
+            if let Some(slot) = slot {
+                asked.push((slot.key.clone(), seen / HEAT_ONCE));
+            }
+        }
+        asked
     }
 
     /// Keeps an entry, and lets others go until all fits. One that could never fit is not kept.
@@ -224,7 +253,8 @@ impl Shard {
             (true, WANTED..) => {
                 self.young.weight -= heavy;
                 self.old.weight += heavy;
-                *self.marks[number as usize].get_mut() = OLD;
+                let mark = self.marks[number as usize].get_mut();
+                *mark = *mark & HEAT | OLD;
                 self.old.join(number, &mut self.next);
             }
             (false, 1..) => {

@@ -1,0 +1,107 @@
+//! A restart is no cold morning: what the last process knew is there again, or it is refused with a line.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dipcache::deadline::now;
+
+use crate::support::caller::{Caller, get};
+use crate::support::process::until;
+use crate::support::proxy::Proxy;
+use crate::support::vendor::{Mode, Vendor};
+use crate::{OPEN, lrn, number, vendor};
+
+const KEYS: u64 = 2000;
+const LIVES: &str = "[budget]\ncall = \"2s\"";
+
+async fn proxy(vendor: &Vendor, state: &Path, more: &str) -> Proxy {
+    let lines = format!("{OPEN}\n[state]\ndir = \"{}\"\nwait = \"10s\"\n{more}", state.display());
+    Proxy::start(&lines, &[("lrn", &lrn(vendor, LIVES, ""))]).await
+}
+
+/// Calls for so long; the share of hits.
+async fn calls(proxy: &Proxy, span: Duration) -> f64 {
+    let mut caller = Caller::connect(proxy.http).await.unwrap();
+    let (began, mut all, mut hits) = (now(), 0_u32, 0_u32);
+    while began.elapsed() < span {
+        let reply = caller.get(&format!("/v1/lookup/lrn/{}", number(fastrand::u64(..KEYS)))).await.unwrap();
+        assert_eq!(reply.status, 200);
+        all += 1;
+        hits += u32::from(reply.source() == "local");
+    }
+    f64::from(hits) / f64::from(all)
+}
+
+async fn warm_all(proxy: &Proxy, dir: &Path) {
+    let path = crate::keys(dir, KEYS);
+    let done = proxy.command(&["warm", "lrn", path.to_str().unwrap()]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_under_load_finds_its_entries_again() {
+    let vendor = vendor(Mode::Ok(Duration::from_millis(20))).await;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let mut before = proxy(&vendor, &state, "").await;
+    warm_all(&before, dir.path()).await;
+    let ratio = calls(&before, Duration::from_secs(1)).await;
+    assert!(ratio > 0.99, "{ratio}");
+    get(before.http, &format!("/v1/lookup/lrn/{}", number(1))).await;
+    let done = before.command(&["flush", "lrn", &number(1)]).await;
+    assert_eq!(done.code, Some(0), "{done:?}");
+    before.server.tell("TERM");
+    assert!(before.server.ended(Duration::from_secs(20)).await.is_some());
+
+    let after = proxy(&vendor, &state, "").await;
+    let again = calls(&after, Duration::from_secs(2)).await;
+    println!("hit ratio {ratio:.3} before the restart, {again:.3} in the first 2 s after it");
+    assert!(again > 0.95 * ratio, "{again} after {ratio}: {}", after.server.log());
+    assert!(after.server.whole_log().contains("the last process's entries are back"), "{}", after.server.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_killed_leaves_its_last_snapshot_and_no_flushed_key() {
+    let vendor = vendor(Mode::OK).await;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let mut before = proxy(&vendor, &state, "every = \"3s\"").await;
+    warm_all(&before, dir.path()).await;
+    let snapshot = state.join("lrn.snapshot");
+    let large = || async { std::fs::metadata(&snapshot).is_ok_and(|file| file.len() > KEYS * 60).then_some(()) };
+    until(Duration::from_secs(20), large).await.expect("a snapshot of all keys");
+    assert_eq!(before.command(&["flush", "lrn", &number(7)]).await.code, Some(0));
+    // A flush is noted within a second; or the next snapshot is there, without the key.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    before.server.kill();
+    let after = proxy(&vendor, &state, "").await;
+    let asked = vendor.requests();
+    let source = async |place| get(after.http, &format!("/v1/lookup/lrn/{}", number(place))).await.source().to_owned();
+    assert_eq!(source(8).await, "local", "{}", after.server.log());
+    assert_eq!((source(7).await.as_str(), vendor.requests() - asked), ("v", 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_snapshot_is_refused_with_a_line_and_the_start_goes_on_cold() {
+    let vendor = vendor(Mode::OK).await;
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let mut before = proxy(&vendor, &state, "").await;
+    warm_all(&before, dir.path()).await;
+    before.server.tell("TERM");
+    assert!(before.server.ended(Duration::from_secs(20)).await.is_some());
+    let snapshot = state.join("lrn.snapshot");
+    let whole = std::fs::read(&snapshot).unwrap();
+    let mut bent = whole.clone();
+    bent[whole.len() / 2] ^= 1;
+    let mut older = whole.clone();
+    older[7] = 0;
+    for (damage, bytes) in [("truncated", &whole[..whole.len() - 100]), ("bit-flipped", &bent), ("older", &older)] {
+        std::fs::write(&snapshot, bytes).unwrap();
+        let after = proxy(&vendor, &state, "").await;
+        let log = after.server.whole_log();
+        assert_eq!(log.matches("a snapshot is refused: starting cold").count(), 1, "{damage}: {log}");
+        let reply = get(after.http, &format!("/v1/lookup/lrn/{}", number(3))).await;
+        assert_eq!((reply.status, reply.source()), (200, "v"), "{damage}");
+    }
+}
