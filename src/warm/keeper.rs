@@ -5,6 +5,7 @@
 //! up; its best are looked at, and those that are late in their lives or not there are asked for in the idle lane.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,8 +94,8 @@ impl Keeper {
             }
         }
         for lookup in self.warming.lookups.all().iter() {
-            if let Some(desk) = self.desks.get(&lookup.policy.name) {
-                write_journal(self.leave.as_ref(), lookup, &desk.sketch);
+            if let Some(desk) = self.desks.get_mut(&lookup.policy.name) {
+                desk.write_journal(self.leave.as_ref(), lookup).await;
             }
         }
     }
@@ -103,7 +104,7 @@ impl Keeper {
     async fn look_at(&mut self, lookup: &Arc<Lookup>, starting: bool) -> Instant {
         let name = &lookup.policy.name;
         if !self.desks.contains_key(name) {
-            let mut desk = Desk::new(lookup, self.leave.as_ref());
+            let mut desk = Desk::new(lookup, self.leave.as_ref()).await;
             desk.wanted = (starting && lookup.policy.warm.at_start).then_some(None);
             self.desks.insert(Arc::clone(name), desk);
         }
@@ -116,16 +117,16 @@ impl Keeper {
         if wants_census(lookup) {
             if now() >= desk.census_due {
                 desk.census_due = now() + beat(lookup);
-                desk.census(lookup).await;
-                desk.renew(&self.warming, lookup);
+                let due = desk.census(lookup).await;
+                desk.renew(&self.warming, lookup, due);
             }
             if now() >= desk.write_due {
                 desk.write_due = now() + WRITE;
-                write_journal(self.leave.as_ref(), lookup, &desk.sketch);
+                desk.write_journal(self.leave.as_ref(), lookup).await;
             }
             wake = wake.min(desk.census_due);
         }
-        desk.own_job(&self.warming, lookup);
+        desk.own_job(&self.warming, lookup).await;
         wake
     }
 }
@@ -145,26 +146,18 @@ fn most(lookup: &Lookup) -> usize {
 }
 
 impl Desk {
-    fn new(lookup: &Lookup, leave: Option<&Leave>) -> Self {
-        let mut sketch = Sketch::new(most(lookup) * 4);
+    async fn new(lookup: &Arc<Lookup>, leave: Option<&Leave>) -> Self {
+        let mut desk = Self::empty(lookup);
         if let Some(leave) = leave.filter(|_| wants_census(lookup)) {
-            let path = leave.journal(lookup);
-            match journal::load(&path) {
-                Ok(keys) => {
-                    for (key, count) in keys {
-                        if let Ok(question) = (Key { line: 0, text: Some(key) }).question(&lookup.policy) {
-                            sketch.add(&question.id, count);
-                        }
-                    }
-                }
-                Err(why) => {
-                    let lookup = &*lookup.policy.name;
-                    tracing::warn!(lookup, file = %path.display(), %why, "a journal of hot keys is refused");
-                }
-            }
+            let (path, lookup) = (leave.journal(lookup), Arc::clone(lookup));
+            desk.apart(move |sketch| read_journal(&path, &lookup, sketch)).await;
         }
+        desk
+    }
+
+    fn empty(lookup: &Lookup) -> Self {
         Self {
-            sketch,
+            sketch: Sketch::new(most(lookup) * 4),
             census_due: now(),
             write_due: now() + WRITE,
             fade_due: now() + FADE,
@@ -176,51 +169,67 @@ impl Desk {
         }
     }
 
-    /// Takes the census, on a thread that serves nobody: it looks at every slot's mark.
-    async fn census(&mut self, lookup: &Arc<Lookup>) {
+    /// Does something with the sketch on a thread that serves nobody: it may hold millions of keys.
+    async fn apart<T: Send + 'static>(&mut self, work: impl FnOnce(&mut Sketch) -> T + Send + 'static) -> Option<T> {
         let mut sketch = std::mem::replace(&mut self.sketch, Sketch::new(1));
-        sketch.set_room(most(lookup) * 4);
-        if now() >= self.fade_due {
-            self.fade_due = now() + FADE;
-            sketch.fade();
-        }
-        let local = Arc::clone(&lookup.local);
-        let taken = tokio::task::spawn_blocking(move || {
-            local.census(|id, times| sketch.add(id, times.into()));
-            sketch
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&mut sketch);
+            (sketch, done)
         });
-        if let Ok(sketch) = taken.await {
-            self.sketch = sketch;
-        }
+        // A panic there costs what was counted.
+        let (sketch, done) = done.await.ok()?;
+        self.sketch = sketch;
+        Some(done)
     }
 
-    /// Has the hot keys renewed that are due, unless that is under way.
-    fn renew(&mut self, warming: &Arc<Warming>, lookup: &Arc<Lookup>) {
-        let keep = lookup.policy.warm.keep_hot;
-        if keep == 0 || self.renewing.as_ref().is_some_and(|renewing| !renewing.is_finished()) {
+    /// Takes the census; the hot keys that are to be renewed.
+    async fn census(&mut self, lookup: &Arc<Lookup>) -> VecDeque<Key> {
+        let fades = now() >= self.fade_due;
+        if fades {
+            self.fade_due = now() + FADE;
+        }
+        let lookup = Arc::clone(lookup);
+        let taken = self.apart(move |sketch| {
+            sketch.set_room(most(&lookup) * 4);
+            if fades {
+                sketch.fade();
+            }
+            lookup.local.census(|id, times| sketch.add(id, times.into()));
+            due(&lookup, sketch)
+        });
+        taken.await.unwrap_or_default()
+    }
+
+    /// Has these keys renewed, unless that is under way.
+    fn renew(&mut self, warming: &Arc<Warming>, lookup: &Arc<Lookup>, due: VecDeque<Key>) {
+        if due.is_empty() || self.renewing.as_ref().is_some_and(|renewing| !renewing.is_finished()) {
             return;
         }
         let share = renew_share(lookup);
-        let tick = tick();
-        let is_due = |id: &CompactString| lookup.local.peek(id, tick).is_none_or(|entry| entry.is_late(share, tick));
-        let due = self.sketch.top(keep).into_iter().filter(|(id, _)| is_due(id));
-        let keys: VecDeque<Key> = due
-            .filter_map(|(id, _)| lookup.policy.inputs.line_of(&id))
-            .zip(1..)
-            .map(|(text, line)| Key { line, text: Some(text) })
-            .collect();
-        if keys.is_empty() {
-            return;
-        }
         let left = lookup.policy.cache.found.as_secs_f64() * (1.0 - share);
-        let pace = (HURRY * keep as f64 / left.max(1e-3)).max(LEAST_PACE);
+        let pace = (HURRY * lookup.policy.warm.keep_hot as f64 / left.max(1e-3)).max(LEAST_PACE);
         let pacing = Pacing { per_second: Some(pace), renew: Some(share) };
         let tally = Arc::new(Tally::new(&lookup.policy.name));
-        self.renewing = Some(warming.spawn(job::run(Arc::clone(&warming.lookups), keys, pacing, tally)));
+        self.renewing = Some(warming.spawn(job::run(Arc::clone(&warming.lookups), due, pacing, tally)));
+    }
+
+    /// Writes the hot keys down for the next process.
+    async fn write_journal(&mut self, leave: Option<&Leave>, lookup: &Arc<Lookup>) {
+        let Some(leave) = leave.filter(|_| wants_census(lookup)) else { return };
+        let (path, lookup) = (leave.journal(lookup), Arc::clone(lookup));
+        let written = self.apart(move |sketch| {
+            let line = |(id, count): (CompactString, u64)| Some((lookup.policy.inputs.line_of(&id)?, count));
+            let keys: Vec<_> = sketch.top(most(&lookup)).into_iter().filter_map(line).collect();
+            if let Err(error) = journal::save(&path, &keys) {
+                let (lookup, file) = (&*lookup.policy.name, path.display());
+                tracing::warn!(lookup, %file, %error, "no journal of hot keys was written");
+            }
+        });
+        written.await;
     }
 
     /// Begins the policy's own job when it is due.
-    fn own_job(&mut self, warming: &Arc<Warming>, lookup: &Arc<Lookup>) {
+    async fn own_job(&mut self, warming: &Arc<Warming>, lookup: &Arc<Lookup>) {
         let warm = &lookup.policy.warm;
         if self.schedule_of != lookup.policy.fingerprint {
             self.schedule_of = lookup.policy.fingerprint;
@@ -244,7 +253,11 @@ impl Desk {
             tracing::warn!(lookup = &*lookup.policy.name, "a warm job is due while its last run still goes on");
             return;
         }
-        let hot = self.sketch.top(most(lookup)).iter().filter_map(|(id, _)| lookup.policy.inputs.line_of(id)).collect();
+        let of = Arc::clone(lookup);
+        let hot = self.apart(move |sketch| {
+            sketch.top(most(&of)).iter().filter_map(|(id, _)| of.policy.inputs.line_of(id)).collect()
+        });
+        let hot = hot.await.unwrap_or_default();
         let job = OwnJob { warming: Arc::clone(warming), lookup: Arc::clone(lookup), hot };
         self.own = Some(tokio::spawn(job.run(run)));
     }
@@ -256,13 +269,31 @@ fn renew_share(lookup: &Lookup) -> f64 {
     if asked < 1.0 { asked } else { RENEW }
 }
 
-fn write_journal(leave: Option<&Leave>, lookup: &Lookup, sketch: &Sketch) {
-    let Some(leave) = leave.filter(|_| wants_census(lookup)) else { return };
-    let top = sketch.top(most(lookup));
-    let keys: Vec<_> =
-        top.into_iter().filter_map(|(id, count)| Some((lookup.policy.inputs.line_of(&id)?, count))).collect();
-    let path = leave.journal(lookup);
-    if let Err(error) = journal::save(&path, &keys) {
-        tracing::warn!(lookup = &*lookup.policy.name, file = %path.display(), %error, "no journal of hot keys was written");
+/// The hot keys that are late in their lives, or not there.
+fn due(lookup: &Lookup, sketch: &Sketch) -> VecDeque<Key> {
+    let keep = lookup.policy.warm.keep_hot;
+    if keep == 0 {
+        return VecDeque::new();
+    }
+    let (share, tick) = (renew_share(lookup), tick());
+    let is_due = |id: &CompactString| lookup.local.peek(id, tick).is_none_or(|entry| entry.is_late(share, tick));
+    let due = sketch.top(keep).into_iter().filter(|(id, _)| is_due(id));
+    let lines = due.filter_map(|(id, _)| lookup.policy.inputs.line_of(&id));
+    (1..).zip(lines).map(|(line, text)| Key { line, text: Some(text) }).collect()
+}
+
+fn read_journal(path: &Path, lookup: &Lookup, sketch: &mut Sketch) {
+    match journal::load(path) {
+        Ok(keys) => {
+            for (key, count) in keys {
+                if let Ok(question) = (Key { line: 0, text: Some(key) }).question(&lookup.policy) {
+                    sketch.add(&question.id, count);
+                }
+            }
+        }
+        Err(why) => {
+            let (lookup, file) = (&*lookup.policy.name, path.display());
+            tracing::warn!(lookup, %file, %why, "a journal of hot keys is refused");
+        }
     }
 }

@@ -10,15 +10,15 @@ use crate::support::vendor::Mode;
 use crate::{OPEN, is_full, lrn, number, vendor};
 
 /// Keys that are asked for all day, and of a thousand calls those for a number that nobody ever asked for.
-fn regular() -> u64 {
-    if is_full() { 1000 } else { 200 }
-}
+const REGULAR: u64 = 1000;
 const STRANGERS: u64 = 3;
 
 const LIFE: Duration = Duration::from_secs(6);
 const NIGHT: Duration = Duration::from_secs(15);
 const DAY: Duration = Duration::from_secs(10);
 const CALLERS: u64 = 4;
+/// Between two calls of a caller: all together make some thousands of calls an hour of this day.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Draws places so that the first of them come more often: the square of a number evenly spread over 0 to 1.
 struct Draw(fastrand::Rng);
@@ -29,7 +29,7 @@ impl Draw {
             *strangers += 1;
             return 1_000_000 + *strangers;
         }
-        (self.0.f64().powi(2) * regular() as f64) as u64
+        (self.0.f64().powi(2) * REGULAR as f64) as u64
     }
 }
 
@@ -44,6 +44,7 @@ async fn morning(warm: &str) -> f64 {
         let (began, mut strangers) = (now(), seed * 100_000);
         while began.elapsed() < DAY {
             caller.get(&format!("/v1/lookup/lrn/{}", number(draw.place(&mut strangers)))).await.unwrap();
+            tokio::time::sleep(PAUSE).await;
         }
     });
     futures_util::future::join_all(callers).await;
@@ -51,24 +52,27 @@ async fn morning(warm: &str) -> f64 {
     let mut draw = Draw(fastrand::Rng::with_seed(99));
     let mut caller = Caller::connect(proxy.http).await.unwrap();
     let (mut strangers, mut hits) = (900_000, 0);
-    for _ in 0..regular() {
+    for _ in 0..REGULAR {
         let reply = caller.get(&format!("/v1/lookup/lrn/{}", number(draw.place(&mut strangers)))).await.unwrap();
         assert_eq!(reply.status, 200);
         hits += u32::from(reply.source() == "local");
     }
-    f64::from(hits) / regular() as f64
+    f64::from(hits) / REGULAR as f64
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_calls_of_the_morning_find_what_is_hot() {
-    let keep_hot = format!("[warm]\nkeep_hot = {}", regular() * 2);
-    let (with, without) = tokio::join!(morning(&keep_hot), morning(""));
-    println!(
-        "the first calls of the morning: {:.1} % hits with keep_hot, {:.1} % without",
-        with * 100.0,
-        without * 100.0
-    );
-    let least = if is_full() { 0.99 } else { 0.9 };
-    assert!(with > least, "{with}");
-    assert!(without < with / 2.0, "{without}");
+    let keep_hot = format!("[warm]\nkeep_hot = {}", REGULAR * 2);
+    // On a machine that is busy with other tests the processor may be away for a whole life of an entry.
+    let tries = if is_full() { 1 } else { 3 };
+    for left in (0..tries).rev() {
+        let (with, without) = tokio::join!(morning(&keep_hot), morning(""));
+        let figures = format!("{:.1} % hits with keep_hot, {:.1} % without", with * 100.0, without * 100.0);
+        println!("the first {REGULAR} calls of the morning: {figures}");
+        let is_kept = with > 0.99 && without < 0.5;
+        assert!(is_kept || left > 0, "{figures}");
+        if is_kept {
+            return;
+        }
+    }
 }

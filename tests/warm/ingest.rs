@@ -1,8 +1,11 @@
 //! Records that another system pushes.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::caller::{Caller, get};
+use crate::support::process::until;
 use crate::support::proxy::Proxy;
 use crate::support::vendor::Mode;
 use crate::{OPEN, lrn, vendor};
@@ -44,6 +47,23 @@ async fn pushed_records_are_answered_without_a_dip_and_bad_lines_are_told() {
     let reply = caller.send("PUT", "/v1/cache/lrn", "", "{}\n").await.unwrap();
     assert_eq!(reply.status, 400, "{}", reply.body);
     assert_eq!(caller.send("PUT", "/v1/cache/nothing", "", "{}\n").await.unwrap().status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dip_that_asked_before_does_not_undo_what_was_pushed() {
+    let vendor = vendor(Mode::Ok(Duration::from_millis(700))).await;
+    let lines = "[budget]\ncall = \"5s\"\nbackground = \"5s\"";
+    let proxy = Proxy::start(OPEN, &[("lrn", &lrn(&vendor, lines, ""))]).await;
+    let path = "/v1/lookup/lrn/13035550101";
+    let (before, ()) = tokio::join!(get(proxy.http, path), async {
+        until(Duration::from_secs(10), || async { (vendor.in_flight() == 1).then_some(()) }).await.unwrap();
+        let mut caller = Caller::connect(proxy.admin).await.unwrap();
+        let line = r#"{"key":"13035550101","record":{"ocn":"9999"}}"#;
+        assert_eq!(caller.send("PUT", "/v1/cache/lrn", "", line).await.unwrap().status, 200);
+    });
+    assert_eq!((before.status, before.source()), (200, "v"));
+    let after = get(proxy.http, path).await;
+    assert_eq!((after.body.as_str(), after.source()), (r#"{"ocn":"9999"}"#, "local"));
 }
 
 #[tokio::test]

@@ -71,6 +71,9 @@ async fn a_process_that_is_killed_leaves_its_last_snapshot_and_no_flushed_key() 
     let large = || async { std::fs::metadata(&snapshot).is_ok_and(|file| file.len() > KEYS * 60).then_some(()) };
     until(Duration::from_secs(20), large).await.expect("a snapshot of all keys");
     assert_eq!(before.command(&["flush", "lrn", &number(7)]).await.code, Some(0));
+    let mut caller = Caller::connect(before.admin).await.unwrap();
+    let line = format!("{{\"key\":\"{}\",\"record\":{{\"ocn\":\"9999\"}}}}", number(9));
+    assert_eq!(caller.send("PUT", "/v1/cache/lrn", "", &line).await.unwrap().status, 200);
     // A flush is noted within a second; or the next snapshot is there, without the key.
     tokio::time::sleep(Duration::from_secs(2)).await;
     before.server.kill();
@@ -79,6 +82,9 @@ async fn a_process_that_is_killed_leaves_its_last_snapshot_and_no_flushed_key() 
     let source = async |place| get(after.http, &format!("/v1/lookup/lrn/{}", number(place))).await.source().to_owned();
     assert_eq!(source(8).await, "local", "{}", after.server.log());
     assert_eq!((source(7).await.as_str(), vendor.requests() - asked), ("v", 1));
+    // What was pushed since is either there, or asked for: what it replaced does not come back.
+    let pushed = get(after.http, &format!("/v1/lookup/lrn/{}", number(9))).await;
+    assert!(pushed.source() == "v" || pushed.body == r#"{"ocn":"9999"}"#, "{pushed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
