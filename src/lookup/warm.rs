@@ -58,8 +58,12 @@ impl Lookup {
 
     /// Asks for a key that nobody waits for. Ends by the background budget.
     pub async fn warm(self: &Arc<Self>, question: Question, idle: Idle) -> Warmed {
+        let mut ours = true;
         let landed = match self.flights.board_idle(&question.id) {
-            Some(Boarding::Follow(ticket)) => ticket.landed(),
+            Some(Boarding::Follow(ticket)) => {
+                ours = false;
+                ticket.landed()
+            }
             Some(Boarding::Lead(pilot, ticket)) => {
                 let lookup = Arc::clone(self);
                 let lane = Lane::Idle(Some(idle.0));
@@ -71,7 +75,8 @@ impl Lookup {
         // A flight is over by then; this only says so to whoever reads it.
         let end = Deadline::after(self.policy.budget.background + self.policy.budget.call);
         match end.limit(landed).await {
-            Some(answer) if answer.outcome.is_answer() => Warmed::Asked(answer.outcome),
+            Some(answer) if answer.outcome.is_answer() && ours => Warmed::Asked(answer.outcome),
+            Some(answer) if answer.outcome.is_answer() => Warmed::Fresh,
             Some(answer) => Warmed::Failed(answer.outcome),
             None => Warmed::Failed(Outcome::Timeout),
         }

@@ -93,8 +93,10 @@ impl Keeper {
                 () = &mut leaving => break,
             }
         }
-        for lookup in self.warming.lookups.all().iter() {
+        for lookup in self.warming.lookups.all().iter().filter(|lookup| wants_census(lookup)) {
             if let Some(desk) = self.desks.get_mut(&lookup.policy.name) {
+                // Also of the last calls.
+                desk.census(lookup).await;
                 desk.write_journal(self.leave.as_ref(), lookup).await;
             }
         }

@@ -11,6 +11,7 @@ mod support;
 mod commands;
 mod day;
 mod ingest;
+mod jobs;
 mod lane;
 mod million;
 mod once;

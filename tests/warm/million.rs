@@ -135,7 +135,7 @@ async fn the_rate_holds_through_a_hang_and_a_kill() {
     } else {
         // A busy machine is slower and never faster.
         assert!(most <= 1.1 * rate as f64, "{most}");
-        assert!(repeated <= rate, "{repeated}");
+        assert!(repeated <= rate / 2, "{repeated}");
         assert!(late_kib <= early_kib + 24 * 1024, "{early_kib} KiB, then {late_kib}");
     }
 }
@@ -163,6 +163,20 @@ fn calls(http: SocketAddr, running: &Arc<[AtomicBool; 2]>) -> [Histogram<u64>; 2
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_are_as_fast_beside_a_job_as_without() {
+    // One percentile of a few seconds is easily somebody else's: it is measured again before it is believed. A short run
+    // beside other tests only sees that no call waits for the job.
+    let (tries, most) = if is_full() { (3, 1.05) } else { (3, 1.6) };
+    for left in (0..tries).rev() {
+        let [without, with] = p99_without_and_with().await;
+        if with <= most * without {
+            return;
+        }
+        assert!(left > 0, "p99 {without:.0} us without and {with:.0} us beside a job");
+    }
+}
+
+/// The 99th percentile of calls without a job and beside one, in microseconds; both in turns.
+async fn p99_without_and_with() -> [f64; 2] {
     let (rate, windows): (u64, u64) = if is_full() { (5000, 20) } else { (500, 2) };
     let window = Duration::from_secs(2);
     let apart = vendor_apart().await;
@@ -224,10 +238,5 @@ async fn calls_are_as_fast_beside_a_job_as_without() {
         apart.vendor.requests(),
     );
     assert!(apart.vendor.requests() >= windows * rate * 3 / 2, "the job ran: {}", apart.vendor.requests());
-    if is_full() {
-        assert!(us(&with, 0.99) <= 1.05 * us(&without, 0.99), "p99 {} and {}", us(&without, 0.99), us(&with, 0.99));
-    } else {
-        // Only that no call waits for the vendor, on a machine that is busy with other tests.
-        assert!(us(&with, 0.99) <= 750_000.0);
-    }
+    [us(&without, 0.99), us(&with, 0.99)]
 }

@@ -1,5 +1,6 @@
 //! A restart is no cold morning: what the last process knew is there again, or it is refused with a line.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::support::caller::{Caller, get};
 use crate::support::process::until;
 use crate::support::proxy::Proxy;
 use crate::support::vendor::{Mode, Vendor};
-use crate::{OPEN, lrn, number, vendor};
+use crate::{OPEN, is_full, lrn, number, vendor};
 
 const KEYS: u64 = 2000;
 const LIVES: &str = "[budget]\ncall = \"2s\"";
@@ -19,17 +20,17 @@ async fn proxy(vendor: &Vendor, state: &Path, more: &str) -> Proxy {
     Proxy::start(&lines, &[("lrn", &lrn(vendor, LIVES, ""))]).await
 }
 
-/// Calls for so long; the share of hits.
-async fn calls(proxy: &Proxy, span: Duration) -> f64 {
-    let mut caller = Caller::connect(proxy.http).await.unwrap();
+/// One caller's calls for so long, or until nobody listens; the share of hits.
+async fn calls(http: SocketAddr, keys: u64, span: Duration) -> f64 {
+    let mut caller = Caller::connect(http).await.unwrap();
     let (began, mut all, mut hits) = (now(), 0_u32, 0_u32);
     while began.elapsed() < span {
-        let reply = caller.get(&format!("/v1/lookup/lrn/{}", number(fastrand::u64(..KEYS)))).await.unwrap();
+        let Ok(reply) = caller.get(&format!("/v1/lookup/lrn/{}", number(fastrand::u64(..keys)))).await else { break };
         assert_eq!(reply.status, 200);
         all += 1;
         hits += u32::from(reply.source() == "local");
     }
-    f64::from(hits) / f64::from(all)
+    f64::from(hits) / f64::from(all.max(1))
 }
 
 async fn warm_all(proxy: &Proxy, dir: &Path) {
@@ -38,24 +39,47 @@ async fn warm_all(proxy: &Proxy, dir: &Path) {
     assert_eq!(done.code, Some(0), "{done:?}");
 }
 
+/// Calls of several callers at once, for so long; the share of hits.
+async fn load(http: SocketAddr, keys: u64, span: Duration) -> f64 {
+    let callers = (0..4).map(|_| calls(http, keys, span));
+    futures_util::future::join_all(callers).await.iter().sum::<f64>() / 4.0
+}
+
+/// Has a record of each key kept.
+async fn push_all(proxy: &Proxy, keys: u64) {
+    let mut caller = Caller::connect(proxy.admin).await.unwrap();
+    let line = |place| format!("{{\"key\":\"{}\",\"record\":{{\"ocn\":\"1234\"}}}}\n", number(place));
+    for from in (0..keys).step_by(10_000) {
+        let body: String = (from..keys.min(from + 10_000)).map(line).collect();
+        assert_eq!(caller.send("PUT", "/v1/cache/lrn", "", &body).await.unwrap().status, 200);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_under_load_finds_its_entries_again() {
+    let keys = if is_full() { 500_000 } else { 20_000 };
     let vendor = vendor(Mode::Ok(Duration::from_millis(20))).await;
     let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("state");
-    let mut before = proxy(&vendor, &state, "").await;
-    warm_all(&before, dir.path()).await;
-    let ratio = calls(&before, Duration::from_secs(1)).await;
-    assert!(ratio > 0.99, "{ratio}");
-    get(before.http, &format!("/v1/lookup/lrn/{}", number(1))).await;
-    let done = before.command(&["flush", "lrn", &number(1)]).await;
-    assert_eq!(done.code, Some(0), "{done:?}");
+    let mut before = proxy(&vendor, dir.path(), "").await;
+    push_all(&before, keys).await;
+    // A key in fifty is one that nobody has told.
+    let asked_for = keys + keys / 50;
+    let ratio = load(before.http, asked_for, Duration::from_secs(1)).await;
+    assert!(ratio > 0.9, "{ratio}");
     before.server.tell("TERM");
-    assert!(before.server.ended(Duration::from_secs(20)).await.is_some());
+    let under_load = load(before.http, asked_for, Duration::from_secs(1));
+    let (_, ended) = tokio::join!(under_load, before.server.ended(Duration::from_secs(30)));
+    assert!(ended.is_some());
 
-    let after = proxy(&vendor, &state, "").await;
-    let again = calls(&after, Duration::from_secs(2)).await;
-    println!("hit ratio {ratio:.3} before the restart, {again:.3} in the first 2 s after it");
+    let began = now();
+    let after = proxy(&vendor, dir.path(), "").await;
+    let ready = async || (get(after.admin, "/readyz").await.status == 200).then_some(());
+    assert!(until(Duration::from_secs(20), ready).await.is_some(), "{}", after.server.log());
+    let waited = began.elapsed();
+    let again = load(after.http, asked_for, Duration::from_secs(2)).await;
+    println!(
+        "{keys} entries: hit ratio {ratio:.3} before the restart, {again:.3} in the first 2 s of readiness, {waited:?} after the start"
+    );
     assert!(again > 0.95 * ratio, "{again} after {ratio}: {}", after.server.log());
     assert!(after.server.whole_log().contains("the last process's entries are back"), "{}", after.server.log());
 }
