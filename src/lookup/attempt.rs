@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::answer::Outcome;
 use crate::deadline::{Deadline, Instant, now, wall_clock};
 use crate::events::{Event, EventType};
-use crate::health::{Change, Held, Pass, State};
+use crate::health::{Change, Held, Pass, Seat, State};
 use crate::lookup::Lookup;
-use crate::lookup::member::Given;
+use crate::lookup::member::{Given, Member};
 use crate::lookup::probe;
 use crate::policy::{Judgement, Question};
 use crate::upstream::{Failure, FailureKind};
@@ -56,7 +56,7 @@ pub(super) async fn attempt(
     if pass.is_idle() {
         member.wanted(&question);
     } else if !pass.is_probe() {
-        _seat = member.health.seat(times.overdue.earlier(times.cut)).await;
+        _seat = seat(member, times).await;
         if _seat.is_none() {
             lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
             return Err(Outcome::Overload.into());
@@ -75,7 +75,8 @@ pub(super) async fn attempt(
         Err(failure) => failure.outcome(),
     };
     lookup.meters.upstreams[index].ended(judged, pass.took(now()));
-    if judged.is_answer() {
+    // What a warm dip took may be its thread's doing, and calls are timed by what is known here.
+    if judged.is_answer() && !pass.is_idle() {
         member.took(pass.took(now()));
     }
     settle(&lookup, index, pass, &result, times.cut);
@@ -95,6 +96,15 @@ pub(super) async fn attempt(
             tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), %failure, "no answer");
             Err(judged.into())
         }
+    }
+}
+
+/// Waits for a seat for as long as there is time for an answer after it. Later there is no use in asking, and whoever
+/// waits is told while somebody else can still be asked.
+async fn seat(member: &Member, times: Times) -> Option<Seat> {
+    match member.health.free_seat() {
+        Some(seat) => Some(seat),
+        None => member.health.seat(times.overdue.earlier(times.cut).sooner_by(member.usual())).await,
     }
 }
 

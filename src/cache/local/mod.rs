@@ -7,10 +7,12 @@
 mod kept_by_moka;
 mod line;
 mod shard;
+mod slots;
 mod table;
 
 use compact_str::CompactString;
 
+use crate::answer::Record;
 use crate::cache::Entry;
 use crate::cache::entry::Freshness;
 use crate::policy::Engine;
@@ -63,7 +65,7 @@ impl LocalCache {
         either!(self, entries => entries.peek(id)).filter(|entry| entry.freshness(tick) != Freshness::Dead)
     }
 
-    /// Every entry that was asked for since the last census, and how often: 31 stands for more. Who counts is nobody's
+    /// Every entry that was asked for since the last census, and how often: 15 stands for more. Who counts is nobody's
     /// business but the readers', who set a mark anyway; moka does not tell.
     pub fn census(&self, f: impl FnMut(&CompactString, u8)) {
         either!(self, entries => entries.census(f));
@@ -111,9 +113,10 @@ impl LocalCache {
 }
 
 /// What an entry counts towards the bound.
-fn weight(key: &CompactString, entry: &Entry, floor: u64) -> u64 {
+fn weight(key: &CompactString, record: Option<&Record>, floor: u64) -> u64 {
     let key_bytes = if key.is_heap_allocated() { key.len() } else { 0 };
-    (OVERHEAD + key_bytes as u64 + entry.record_bytes() as u64).max(floor)
+    let record_bytes = record.map_or(0, |record| record.as_json().len());
+    (OVERHEAD + (key_bytes + record_bytes) as u64).max(floor)
 }
 
 #[cfg(test)]
