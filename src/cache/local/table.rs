@@ -102,6 +102,6 @@ impl Table {
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
         // The index uses the lowest bits and the highest: these are from between.
         let part = u64::from((hash >> 24) as u32);
-        &self.shards[(part * self.shards.len() as u64 >> 32) as usize]
+        &self.shards[((part * self.shards.len() as u64) >> 32) as usize]
     }
 }

@@ -146,7 +146,8 @@ impl Journal {
                 }
                 // The oldest may be those that are not even written.
                 WhenFull::Oldest => {
-                    if !self.drop_oldest() && !(self.durable() < self.next() && self.write().is_ok()) {
+                    let has_changed = self.drop_oldest() || (self.durable() < self.next() && self.write().is_ok());
+                    if !has_changed {
                         return false;
                     }
                 }
