@@ -13,31 +13,21 @@ use chrono::{DateTime, Local};
 use compact_str::CompactString;
 use tokio::task::JoinHandle;
 
-use crate::deadline::{Instant, now, tick};
+use crate::deadline::{Instant, now};
 use crate::lookup::Lookup;
-use crate::policy::warm::WarmSource;
+use crate::warm::hot::{beat, due, most, renew_share, wants_census};
 use crate::warm::job::{self, Pacing};
 use crate::warm::own::OwnJob;
+use crate::warm::patience::Patience;
 use crate::warm::restart::Leave;
 use crate::warm::sketch::Sketch;
 use crate::warm::tally::Tally;
 use crate::warm::{Key, Warming, journal};
 
-/// A beat comes once in so many parts of a life, and within these bounds.
-const BEATS: u32 = 40;
-const SHORTEST_BEAT: Duration = Duration::from_millis(100);
-const LONGEST_BEAT: Duration = Duration::from_secs(10);
-
-/// A hot key is renewed past this share of its life, where the policy says nothing.
-const RENEW: f64 = 0.8;
-
 /// All that are due at once are renewed in this part of the time that is left to them.
 const HURRY: f64 = 4.0;
 /// And never slower than this, in dips a second.
 const LEAST_PACE: f64 = 20.0;
-
-/// A journal holds so many keys, where the policy keeps none hot.
-const JOURNAL: usize = 10_000;
 
 /// How often a journal is written, and what was hot counts for half as much.
 const WRITE: Duration = Duration::from_secs(5 * 60);
@@ -49,6 +39,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What is known of one lookup.
 struct Desk {
     sketch: Sketch,
+    patience: Patience,
     census_due: Instant,
     write_due: Instant,
     fade_due: Instant,
@@ -133,20 +124,6 @@ impl Keeper {
     }
 }
 
-/// True where somebody wants to know which keys are asked for.
-fn wants_census(lookup: &Lookup) -> bool {
-    let warm = &lookup.policy.warm;
-    warm.keep_hot > 0 || warm.sources.iter().any(|source| matches!(source, WarmSource::Journal))
-}
-
-fn beat(lookup: &Lookup) -> Duration {
-    (lookup.policy.cache.found / BEATS).clamp(SHORTEST_BEAT, LONGEST_BEAT)
-}
-
-fn most(lookup: &Lookup) -> usize {
-    if lookup.policy.warm.keep_hot > 0 { lookup.policy.warm.keep_hot } else { JOURNAL }
-}
-
 impl Desk {
     async fn new(lookup: &Arc<Lookup>, leave: Option<&Leave>) -> Self {
         let mut desk = Self::empty(lookup);
@@ -160,6 +137,7 @@ impl Desk {
     fn empty(lookup: &Lookup) -> Self {
         Self {
             sketch: Sketch::new(most(lookup) * 4),
+            patience: Patience::default(),
             census_due: now(),
             write_due: now() + WRITE,
             fade_due: now() + FADE,
@@ -190,21 +168,27 @@ impl Desk {
         if fades {
             self.fade_due = now() + FADE;
         }
+        // Until all of the last ones have had their turn, none is due again.
+        let renews = self.renewing.as_ref().is_none_or(JoinHandle::is_finished);
         let lookup = Arc::clone(lookup);
+        let mut patience = std::mem::take(&mut self.patience);
         let taken = self.apart(move |sketch| {
             sketch.set_room(most(&lookup) * 4);
             if fades {
                 sketch.fade();
             }
             lookup.local.census(|id, times| sketch.add(id, times.into()));
-            due(&lookup, sketch)
+            let due = if renews { due(&lookup, sketch, &mut patience) } else { VecDeque::new() };
+            (due, patience)
         });
-        taken.await.unwrap_or_default()
+        let (due, patience) = taken.await.unwrap_or_default();
+        self.patience = patience;
+        due
     }
 
-    /// Has these keys renewed, unless that is under way.
+    /// Has these keys renewed.
     fn renew(&mut self, warming: &Arc<Warming>, lookup: &Arc<Lookup>, due: VecDeque<Key>) {
-        if due.is_empty() || self.renewing.as_ref().is_some_and(|renewing| !renewing.is_finished()) {
+        if due.is_empty() {
             return;
         }
         let share = renew_share(lookup);
@@ -263,25 +247,6 @@ impl Desk {
         let job = OwnJob { warming: Arc::clone(warming), lookup: Arc::clone(lookup), hot };
         self.own = Some(tokio::spawn(job.run(run)));
     }
-}
-
-/// From which share of its life on a hot key is renewed.
-fn renew_share(lookup: &Lookup) -> f64 {
-    let asked = lookup.policy.cache.refresh_ahead;
-    if asked < 1.0 { asked } else { RENEW }
-}
-
-/// The hot keys that are late in their lives, or not there.
-fn due(lookup: &Lookup, sketch: &Sketch) -> VecDeque<Key> {
-    let keep = lookup.policy.warm.keep_hot;
-    if keep == 0 {
-        return VecDeque::new();
-    }
-    let (share, tick) = (renew_share(lookup), tick());
-    let is_due = |id: &CompactString| lookup.local.peek(id, tick).is_none_or(|entry| entry.is_late(share, tick));
-    let due = sketch.top(keep).into_iter().filter(|(id, _)| is_due(id));
-    let lines = due.filter_map(|(id, _)| lookup.policy.inputs.line_of(&id));
-    (1..).zip(lines).map(|(line, text)| Key { line, text: Some(text) }).collect()
 }
 
 fn read_journal(path: &Path, lookup: &Lookup, sketch: &mut Sketch) {

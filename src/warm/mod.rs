@@ -9,11 +9,13 @@
 //! failed is tried again a little later; a job stands still while the upstream is sick, and goes on when it has
 //! healed. Its tally knows up to which key all are settled, which is where a job that was cut off goes on.
 
+mod hot;
 mod job;
 mod journal;
 mod keeper;
 pub mod keys;
 mod own;
+mod patience;
 pub mod progress;
 mod restart;
 mod sketch;

@@ -134,3 +134,20 @@ async fn a_job_spends_no_more_than_the_policy_allows() {
     assert!(until(PATIENCE, waits).await.is_some(), "{}", proxy.status().await["warm"]);
     assert_eq!(vendor.requests(), 10);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hot_key_that_cannot_be_renewed_is_left_in_peace() {
+    let vendor = vendor(Mode::OK).await;
+    let lines = "[budget]\ncall = \"2s\"\n[cache]\nfound = \"2s\"\nstale = \"0\"\n[warm]\nkeep_hot = 10\n\
+                 [breaker]\nconsecutive = 4000000000\nmin_samples = 4000000000";
+    let proxy = Proxy::start(OPEN, &[("lrn", &lrn(&vendor, lines, ""))]).await;
+    source(&proxy, 1).await;
+    assert_eq!(source(&proxy, 1).await, "local");
+    // Renewed once, with nobody asking: it is hot.
+    has_asked(&vendor, 2, &proxy).await;
+    vendor.set(Mode::Answer(400, "application/json", b"{}".to_vec()));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    // Three tries each time. With a beat every tenth of a second it would be two hundred.
+    let asked = vendor.requests() - 2;
+    assert!((3..=45).contains(&asked), "{asked} dips for a key that the vendor refuses");
+}
