@@ -46,7 +46,7 @@ pub(super) async fn load_table(
     obey(&admin, Order::Table { lookup, upstream: Some(upstream), force }).await
 }
 
-async fn obey(admin: &Admin, order: Order) -> Said {
+pub(super) async fn obey(admin: &Admin, order: Order) -> Said {
     match admin.orders.carry_out(order, Reach::Everybody).await {
         Ok(said) => Ok(said + "\n"),
         Err(why) => {

@@ -17,6 +17,7 @@
 //! fills the cache.
 
 mod attempt;
+mod avoid;
 pub mod flight;
 mod follow;
 mod gather;

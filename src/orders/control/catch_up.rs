@@ -35,7 +35,8 @@ impl Gathered {
             // A start loads every table.
             Order::Table { .. } => true,
             Order::Warm { .. } => heard.at.saturating_add(life) < now_ms,
-            Order::Flush { .. } | Order::Health { .. } => false,
+            // It must be heard even when its time is over: it may have ended a longer one.
+            Order::Flush { .. } | Order::Health { .. } | Order::Target { .. } => false,
         };
         if is_over || !(is_new || order.makes_state()) {
             return;
@@ -43,6 +44,7 @@ impl Gathered {
         let subject = match order {
             Order::Flush { lookup, key } => format!("flush {lookup} {}", key.as_deref().unwrap_or_default()),
             Order::Health { lookup, .. } => format!("health {lookup}"),
+            Order::Target { target, .. } => format!("target {target}"),
             Order::Table { .. } | Order::Warm { .. } => format!("id {}", heard.written.id),
         };
         // The last word comes last.
