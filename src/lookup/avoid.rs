@@ -1,8 +1,8 @@
 //! Dead destinations: what one node is told, every node avoids.
 //!
 //! The word goes round in the node documents of the lookups that have targets, under the destination's name; the latest 64
-//! are remembered. Each node
-//! has one list for all its lookups ([`FailedTargets`]), so a word that comes in two documents is one word.
+//! are remembered. Each node has one list for all its lookups ([`FailedTargets`](crate::health::FailedTargets)), so a word
+//! that comes in two documents is one word.
 
 use std::net::SocketAddr;
 use std::time::Duration;
