@@ -5,7 +5,9 @@
 //! {"id":"n-1","order":"health","lookup":"lrn","hand":"down"}
 //! {"id":"n-2","order":"table","lookup":"rate","upstream":"deck","force":false}
 //! {"id":"n-3","order":"warm","lookup":"lrn","keys":["13035550123"],"per_second":50}
-//! {"id":"n-4","order":"target","target":"192.0.2.1:5060","ttl":"30s"}
+//! {"id":"n-4","order":"warm_job","lookup":"lrn"}
+//! {"id":"p-9","order":"ingest","lookup":"lrn","records":[{"key":"13035550123","record":{"lrn":"13035550000"},"ttl":86400}]}
+//! {"id":"n-5","order":"target","target":"192.0.2.1:5060","ttl":"30s"}
 //! ```
 //!
 //! `config/order.schema.json` is made from the types here.
@@ -18,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::health::Override;
 use crate::health::failed::LONGEST as LONGEST_TARGET;
+use crate::lookup::Pushed;
 use crate::orders::Order;
 use crate::telemetry::log::masked;
 use crate::written::{Leaf, in_units};
@@ -26,7 +29,7 @@ use crate::written::{Leaf, in_units};
 pub const LONGEST: usize = 256 * 1024;
 /// An `id` is no longer, in bytes.
 const LONGEST_ID: usize = 256;
-/// No order warms more keys.
+/// No order warms more keys, or brings more records.
 const MOST_KEYS: usize = 10_000;
 
 /// An order and the name under which it is carried out once.
@@ -81,6 +84,20 @@ enum Typed {
         /// Dips a second at most.
         #[cfg_attr(test, schemars(extend("exclusiveMinimum" = 0)))]
         per_second: Option<f64>,
+    },
+    /// Run the policy's own warm job now, once in the cluster.
+    WarmJob {
+        id: Id,
+        /// Of this lookup.
+        lookup: String,
+    },
+    /// Keep records that another system knows, without asking anybody.
+    Ingest {
+        id: Id,
+        /// Of this lookup.
+        lookup: String,
+        #[cfg_attr(test, schemars(length(min = 1, max = 10_000)))]
+        records: Vec<Pushed>,
     },
     /// Avoid a destination that was found dead.
     Target {
@@ -139,6 +156,13 @@ pub fn read(bytes: &[u8]) -> Result<Written, String> {
             }
             (id, Order::Warm { lookup, keys, per_second })
         }
+        Typed::WarmJob { id, lookup } => (id, Order::WarmJob { lookup }),
+        Typed::Ingest { id, lookup, records } => {
+            if !(1..=MOST_KEYS).contains(&records.len()) {
+                return Err(format!("`records` must be a list of 1 to {MOST_KEYS}"));
+            }
+            (id, Order::Ingest { lookup, records })
+        }
         Typed::Target { id, target, ttl } => {
             let target = target.parse().ok().filter(|target: &SocketAddr| target.port() > 0);
             let target = target.ok_or("`target` must be an address and a port, such as 192.0.2.1:5060")?;
@@ -182,6 +206,8 @@ pub fn write(id: &str, order: &Order) -> Vec<u8> {
         Order::Table { upstream: Some(upstream), force, .. } => json!({ "upstream": upstream, "force": force }),
         Order::Warm { keys, per_second: None, .. } => json!({ "keys": keys }),
         Order::Warm { keys, per_second: Some(rate), .. } => json!({ "keys": keys, "per_second": rate }),
+        Order::WarmJob { .. } => json!({}),
+        Order::Ingest { records, .. } => json!({ "records": records }),
         Order::Target { target, span } => json!({ "target": target, "ttl": in_units(*span) }),
     };
     let mut whole = json!({ "id": id, "order": order.name() });
@@ -231,6 +257,13 @@ mod tests {
             order(r#"{"id":"1","order":"warm","lookup":"account","keys":["4711"],"per_second":5}"#),
             Order::Warm { lookup: lookup(), keys: vec!["4711".into()], per_second: Some(5.0) }
         );
+        assert_eq!(order(r#"{"id":"1","order":"warm_job","lookup":"account"}"#), Order::WarmJob { lookup: lookup() });
+        let Order::Ingest { records, .. } = order(
+            r#"{"id":"1","order":"ingest","lookup":"account","records":[{"key":"4711","record":{"balance":5}},{"key":"4712","outcome":"not_found","ttl":60}]}"#,
+        ) else {
+            panic!("it is to be kept")
+        };
+        assert_eq!((records[0].key.as_str(), records[1].ttl), ("4711", Some(60)));
         let target = "[2001:db8::1]:5060".parse().unwrap();
         for (ttl, span) in [("30", 30_000), (r#""1500ms""#, 1500), (r#""5m""#, 300_000), ("0", 0)] {
             let text = format!(r#"{{"id":"1","order":"target","target":"[2001:db8::1]:5060","ttl":{ttl}}}"#);
@@ -255,6 +288,12 @@ mod tests {
             r#"{"id":"1","order":"health","lookup":"a","hand":"auto"}"#,
             r#"{"id":"1","order":"table","lookup":"a","upstream":"t","force":true}"#,
             r#"{"id":"1","order":"warm","lookup":"a","keys":["1"],"per_second":0.5}"#,
+            r#"{"id":"1","order":"warm_job","lookup":"a"}"#,
+            r#"{"id":"1","order":"warm_job","lookup":"a","keys":["1"]}"#,
+            r#"{"id":"1","order":"ingest","lookup":"a","records":[{"key":"1","record":{"b":5},"inputs":{"ani":"2"},"ttl":60}]}"#,
+            r#"{"id":"1","order":"ingest","lookup":"a","records":[{"key":"1","outcome":"not_found"}]}"#,
+            r#"{"id":"1","order":"ingest","lookup":"a","records":[{"kee":"1"}]}"#,
+            r#"{"id":"1","order":"ingest","lookup":"a","records":[]}"#,
             r#"{"id":"1","order":"target","target":"192.0.2.1:5060","ttl":"5m"}"#,
             r#"{"id":"1","order":"target","target":"192.0.2.1:5060","ttl":0}"#,
             r#"{"id":"1","order":"target","target":"192.0.2.1:5060"}"#,
@@ -281,6 +320,9 @@ mod tests {
         assert!(wrong(r#"{"id":"1","order":"health","lookup":"a","hand":"off"}"#).contains("`auto`"));
         assert!(wrong(r#"{"id":"1","order":"flush","lookup":"a","hand":"up"}"#).contains("`hand`"));
         assert!(wrong(r#"{"id":"1","order":"warm","lookup":"a","keys":[]}"#).contains("`keys`"));
+        assert!(wrong(r#"{"id":"1","order":"ingest","lookup":"a","records":[]}"#).contains("`records`"));
+        assert!(wrong(r#"{"id":"1","order":"ingest","lookup":"a","records":[{"kee":"1"}]}"#).contains("kee"));
+        assert!(wrong(r#"{"id":"1","order":"warm_job","lookup":"a","keys":["1"]}"#).contains("`keys`"));
         assert!(wrong(r#"{"id":"1","order":"warm","lookup":"a","keys":["1"],"per_second":0}"#).contains("per_second"));
         assert!(wrong(r#"{"id":"1","order":"flush","lookup":"a","colour":"red"}"#).contains("colour"));
         for (target, ttl) in

@@ -42,6 +42,19 @@ impl Table {
         self.shard(hash).read().get(hash, id).map(Slot::entry)
     }
 
+    pub(super) fn peek(&self, id: &str) -> Option<Entry> {
+        let hash = self.hash(id);
+        self.shard(hash).read().peek(hash, id).map(Slot::entry)
+    }
+
+    /// What was asked for since the last time, a shard at a time; `f` may take its time, for it holds no lock.
+    pub(super) fn census(&self, mut f: impl FnMut(&CompactString, u8)) {
+        for shard in &self.shards {
+            let asked = shard.read().census();
+            asked.iter().for_each(|(key, times)| f(key, *times));
+        }
+    }
+
     pub(super) fn put(&self, id: CompactString, entry: Entry) {
         let hash = self.hash(&id);
         self.shard(hash).write().put(hash, id, entry, |key| self.hash(key));

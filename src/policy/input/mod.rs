@@ -146,6 +146,18 @@ impl Inputs {
         Ok(Question { key, inputs: values, names, id })
     }
 
+    /// What an id stands for, as one line: `key;input=value`. `None` where no line could say it.
+    pub fn line_of(&self, id: &str) -> Option<String> {
+        let mut parts = id.split(SEPARATOR);
+        let mut line = parts.next()?.to_owned();
+        let mut fits = !line.is_empty() && !line.starts_with('#') && !line.contains(';');
+        for (declared, value) in self.further.iter().zip(parts).filter(|(_, value)| !value.is_empty()) {
+            fits &= !value.contains(';');
+            line.push_str(&format!(";{}={value}", declared.name));
+        }
+        fits.then_some(line)
+    }
+
     fn declares(&self, name: &str) -> bool {
         self.further.iter().any(|declared| &*declared.name == name)
     }
