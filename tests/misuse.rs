@@ -113,6 +113,64 @@ fn a_host_from_the_question() {
 }
 
 #[test]
+fn a_url_from_the_question() {
+    assert_eq!(
+        told("https://lrn.vendor.example/v1/{{ key | nanp10 }}", "{{ key }}"),
+        "lrn.toml:6:7: `{{ key }}` stands where the URL begins: who asks would choose whom we ask; write scheme and host in full, or with `{{ vars.NAME }}`; a URL that is the caller's to choose is an input `{ type = \"url\", hosts = [\"cert\\\\.carrier\\\\.example\"] }`, and stands alone: `url = \"{{ key }}\"`"
+    );
+}
+
+/// The good policy with a URL as its key, and these lines in its upstream.
+fn told_of_callers_url(input: &str, lines: &str) -> String {
+    let text = GOOD.replace(r#"{ type = "tn", country = "US" }"#, input).replace(
+        r#"url = "https://lrn.vendor.example/v1/{{ key | nanp10 }}""#,
+        &format!("url = \"{{{{ key }}}}\"\n{lines}"),
+    );
+    let faults = parse("lrn", Path::new("lrn.toml"), &text).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_callers_url_without_a_word_on_where_it_may_lead() {
+    assert_eq!(told_of_callers_url(r#"{ type = "url", hosts = ["a\\.example"] }"#, ""), "");
+    assert_eq!(
+        told_of_callers_url(r#"{ type = "url" }"#, ""),
+        "lrn.toml:3:7: `hosts` is missing: who asks would choose whom we ask; write the whole of each host as a regular expression, as in `hosts = [\"cert\\\\.carrier\\\\.example\"]`"
+    );
+    assert_eq!(
+        told_of_callers_url(r#"{ type = "text", hosts = ["a"], ports = [0], allow_private = true }"#, "")
+            .lines()
+            .next(),
+        Some("lrn.toml:3:32: `hosts` belongs to URLs; take it out, or write `type = \"url\"`")
+    );
+    assert_eq!(
+        told_of_callers_url(r#"{ type = "url", hosts = ["*.example"], ports = [70000] }"#, ""),
+        "lrn.toml:3:32: the regular expression does not compile: repetition operator missing expression; write the whole of each host as a regular expression, as in `hosts = [\"cert\\\\.carrier\\\\.example\"]`\n\
+         lrn.toml:3:54: `70000` is no port; write a number from 1 to 65535"
+    );
+}
+
+#[test]
+fn what_is_ours_sent_where_the_caller_says() {
+    let input = r#"{ type = "url", hosts = ["a\\.example"] }"#;
+    for (line, what) in [
+        (r#"auth = { type = "bearer", token = "env:PATH" }"#, "`auth` would go to a server of the caller's choice"),
+        (r#"query = { a = "1" }"#, "`query` would go to a server of the caller's choice"),
+        (r#"json = { a = "1" }"#, "`json` would go to a server of the caller's choice"),
+        (
+            r#"proxy = "http://proxy.example:3128""#,
+            "behind a proxy nobody could tell where `key`, the caller's own URL, leads",
+        ),
+        (r#"method = "POST""#, "`key` is the caller's own URL, and is only ever fetched"),
+        (r#"headers = { X-Key = "{{ secrets.a }}" }"#, "a secret would go to a server of the caller's choice"),
+    ] {
+        let told = told_of_callers_url(input, line);
+        assert!(told.contains(what) && told.starts_with("lrn.toml:7:"), "{line}: {told}");
+        assert!(told.contains("a `url` of your own"), "it says what to do: {told}");
+    }
+}
+
+#[test]
 fn what_was_said_in_a_request() {
     assert_eq!(
         told("v1/{{ key | nanp10 }}", "v1/{{ body.lrn }}"),

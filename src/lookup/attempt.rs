@@ -111,7 +111,9 @@ async fn ask(
     let answered = match times.overdue.limit(&mut asking).await {
         Some(answered) => answered,
         None => {
-            if let Some(change) = pass.overdue(now()) {
+            if policy.transport.is_one_place()
+                && let Some(change) = pass.overdue(now())
+            {
                 note_change(lookup, index, change);
             }
             asking.await
@@ -152,11 +154,18 @@ fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
 fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgement, Failure>) {
     let now = now();
+    // Where callers choose the server, one that is sick or wants to be left alone says nothing of the others: else
+    // whoever names a dead one would shut them all.
+    let is_one_place = lookup.policy.upstreams[index].transport.is_one_place();
     if let Ok(judgement) = result {
         alert(lookup, index, judgement, now);
-        hold(lookup, index, judgement, now);
+        if is_one_place {
+            hold(lookup, index, judgement, now);
+        }
     }
     let failed = match result {
+        Ok(judgement) if !is_one_place && !judgement.outcome.is_answer() => None,
+        Err(_) if !is_one_place => None,
         Ok(judgement) if judgement.outcome.is_answer() => Some(false),
         Ok(judgement) if judgement.outcome.is_failure() && judgement.sample => Some(true),
         // A vendor that asks for patience is alive, which is all that a probe wants to know.

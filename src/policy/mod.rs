@@ -21,6 +21,7 @@ pub mod judge;
 pub mod kind;
 pub mod maps;
 pub mod number;
+pub mod reach;
 pub mod request;
 pub mod secret;
 pub mod service;
@@ -41,7 +42,7 @@ pub use chain::{Also, Chain, Cost, Then};
 pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
-pub use input::{BadInput, Declared, InputType, Inputs, Question};
+pub use input::{BadInput, CallerUrls, Declared, InputType, Inputs, Question};
 pub use judge::{Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
@@ -263,6 +264,13 @@ pub enum TransportPolicy {
     Table(TablePolicy),
 }
 
+impl TransportPolicy {
+    /// Whether every question goes to the same place, so that what one meets with tells of the next.
+    pub fn is_one_place(&self) -> bool {
+        !matches!(self, Self::Http(http) if http.caller_url.is_some())
+    }
+}
+
 /// A request to a REST vendor.
 #[derive(Debug)]
 pub struct HttpPolicy {
@@ -294,6 +302,15 @@ pub struct HttpPolicy {
     pub ca: Option<PathBuf>,
     /// False only behind a loud switch in the policy.
     pub verify_tls: bool,
+    /// Set where the URL is one that the caller brings along, and not the policy's own.
+    pub caller_url: Option<CallerUrl>,
+}
+
+/// A URL that the caller brings along.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerUrl {
+    /// True: it may lead to addresses of our own network.
+    pub allow_private: bool,
 }
 
 /// HTTP methods a policy may use.

@@ -53,6 +53,7 @@ pub fn http() -> HttpPolicy {
         max_body: 64 * 1024,
         ca: None,
         verify_tls: true,
+        caller_url: None,
     }
 }
 

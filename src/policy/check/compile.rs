@@ -13,6 +13,8 @@ pub(super) struct Names {
     question: Vec<String>,
     /// The inputs that are one of listed words, with their words.
     words: Vec<(String, Vec<String>)>,
+    /// The key and the inputs that are URLs, and whether they may lead into our own network.
+    urls: Vec<(String, bool)>,
 }
 
 impl Names {
@@ -23,7 +25,21 @@ impl Names {
             InputType::Word(words) => Some((input.name.to_string(), words.iter().map(ToString::to_string).collect())),
             _ => None,
         });
-        Self { question: std::iter::once("key".to_owned()).chain(further).collect(), words: words.collect() }
+        let all = inputs.iter().flat_map(|inputs| {
+            let further = inputs.further.iter().map(|input| (&*input.name, &input.input));
+            std::iter::once(("key", &inputs.key)).chain(further)
+        });
+        let urls = all.filter_map(|(name, input)| match input {
+            InputType::Url(urls) => Some((name.to_owned(), urls.allow_private)),
+            _ => None,
+        });
+        let question = std::iter::once("key".to_owned()).chain(further).collect();
+        Self { question, words: words.collect(), urls: urls.collect() }
+    }
+
+    /// The key and the inputs that are URLs, and whether they may lead into our own network.
+    pub(super) fn urls(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.urls.iter().map(|(name, allow_private)| (name.as_str(), *allow_private))
     }
 
     /// The words that an input of this name may be.

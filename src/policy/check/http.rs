@@ -19,6 +19,10 @@ const OWN_HEADERS: [&str; 5] = ["host", "content-length", "transfer-encoding", "
 impl Check<'_> {
     /// The transport's part of an upstream.
     pub(super) fn http(&mut self, mut file: UpstreamFile, around: &Around<'_>) -> Option<TransportPolicy> {
+        let caller = file.url.as_ref().and_then(|url| around.names.caller_url(url.get_ref().0.as_ref().ok()?));
+        if let Some((name, _)) = &caller {
+            self.fit_for_a_callers_url(&file, name);
+        }
         let method = self.faults.value(file.method.take());
         let target = self.target(file.url.take(), file.urls.take(), around);
         let query = file.query.take().map_or_else(Vec::new, |query| self.pairs(query, "query", around));
@@ -29,7 +33,7 @@ impl Check<'_> {
         let chosen = self.chosen(file.auth_by.take(), file.auths.take(), around);
         let max_body = self.faults.or(file.max_body.take(), Bytes(64 * 1024)).0;
         let mut ca = self.faults.value(file.ca.take());
-        let verify_tls = self.faults.or(file.verify_tls.take(), true);
+        let verify_tls = self.verify_tls(file.verify_tls.take());
         let tls = file.tls.as_ref().map(Spanned::span);
         let wire = self.wire(&mut file, &mut ca, method);
         let ca = ca.and_then(|ca| self.ca(&ca));
@@ -49,6 +53,7 @@ impl Check<'_> {
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
             ca,
             verify_tls,
+            caller_url: caller.map(|(_, caller_url)| caller_url),
         };
         if let Some(tls) = tls.filter(|_| http.wire.tls.server_name.is_some() && http.fixed_host().is_none()) {
             let mend = "give the upstream one `url` whose host does not vary, or take `server_name` out";

@@ -121,17 +121,20 @@ impl Check<'_> {
         }
     }
 
-    fn input_type(&mut self, span: &Span, declared: DeclaredFile) -> Option<InputType> {
+    fn input_type(&mut self, span: &Span, mut declared: DeclaredFile) -> Option<InputType> {
         let given = declared.input_type.is_some();
-        let word = self.faults.value(declared.input_type);
+        let word = self.faults.value(declared.input_type.take());
         let word = self.required(
             word,
             span,
             "type",
             given,
-            "say what it is: `type = \"tn\"`, `dns`, `sip`, `digits`, `text` or `word`",
+            "say what it is: `type = \"tn\"`, `dns`, `sip`, `digits`, `text`, `word`, `url` or `identity`",
         )?;
-        let country = self.faults.value(declared.country);
+        if *word.get_ref() != InputWord::Url {
+            self.no_keys_of_urls(&declared);
+        }
+        let country = self.faults.value(declared.country.take());
         if let Some(words) = declared.words.as_ref().filter(|_| *word.get_ref() != InputWord::Word) {
             self.faults.at(&words.span(), "`words` belongs to words", "take it out, or write `type = \"word\"`");
         }
@@ -145,6 +148,8 @@ impl Check<'_> {
             InputWord::Digits => InputType::Digits,
             InputWord::Text => InputType::Text,
             InputWord::Word => InputType::Word(self.words(declared.words, span, "words")?),
+            InputWord::Url => InputType::Url(self.caller_urls(span, declared)),
+            InputWord::Identity => InputType::Identity,
         })
     }
 

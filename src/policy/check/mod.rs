@@ -16,6 +16,7 @@ mod rules;
 mod decoding;
 mod http;
 mod url;
+mod caller_url;
 mod body;
 mod pairs;
 mod wire;
@@ -56,6 +57,8 @@ pub(super) use upstream::foreign_keys;
 struct Parsed {
     policy: Policy,
     served: Served,
+    /// What is allowed in it and dangerous.
+    warnings: Vec<Fault>,
 }
 
 /// Whether a sound policy is served.
@@ -128,7 +131,7 @@ fn parse_text(name: &str, path: &Path, text: &str, vars: &Vars, vault: &Vault) -
         check.policy(name, file, &document)
     });
     match parsed {
-        Some(parsed) if faults.is_empty() => Ok(parsed),
+        Some(parsed) if faults.is_empty() => Ok(Parsed { warnings: faults.take_warnings(), ..parsed }),
         _ => Err(faults.into_vec()),
     }
 }
@@ -222,7 +225,7 @@ impl Check<'_> {
             _ if self.absent.is_empty() => Served::Yes,
             _ => Served::Without(self.absent),
         };
-        Some(Parsed { policy, served })
+        Some(Parsed { policy, served, warnings: Vec::new() })
     }
 
     /// A value that must be there, in the table at `table`.

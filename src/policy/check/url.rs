@@ -27,6 +27,11 @@ impl Check<'_> {
             return self.bases_and_path(urls.span(), Some(urls), url, around);
         }
         let url = self.required(url, &around.table, "url", given, URL_MEND)?;
+        if let Some((name, _)) = around.names.caller_url(url.get_ref()) {
+            // What was escaped when it was read as an input is not escaped again.
+            let source = Spanned::new(url.span(), format!("{{{{ {name} | raw }}}}"));
+            return Some((Vec::new(), self.template(&source, around.names.request(), Place::Url)?));
+        }
         let whole = self.template(&url, around.names.request(), Place::Url);
         let Some((base, rest)) = self.leading_var(url.get_ref()) else {
             self.whole_url(&url.span(), url.get_ref());
@@ -91,7 +96,14 @@ impl Check<'_> {
                 Part::Code(_) => "",
             })
             .collect();
-        if let Some((what, mend)) = bad_url(&whole) {
+        if let [Part::Code(code), ..] = parts(url)[..]
+            && code.starts_with("{{")
+        {
+            let what = format!("`{code}` stands where the URL begins: who asks would choose whom we ask");
+            let mend = "write scheme and host in full, or with `{{ vars.NAME }}`; a URL that is the caller's to choose \
+                        is an input `{ type = \"url\", hosts = [\"cert\\\\.carrier\\\\.example\"] }`, and stands alone: `url = \"{{ key }}\"`";
+            self.faults.at(span, what, mend);
+        } else if let Some((what, mend)) = bad_url(&whole) {
             self.faults.at(span, what, mend);
         } else if let Some(code) = value_in_host(url) {
             let what = format!("`{code}` stands in the host: who asks would choose whom we ask");

@@ -4,6 +4,8 @@
 //! kept inline: nothing is allocated.
 
 pub(super) mod dns_name;
+pub mod identity;
+mod url;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,8 @@ use compact_str::{CompactString, ToCompactString};
 use crate::policy::Policy;
 use crate::policy::number::{self, Country};
 use crate::policy::sip::Destination;
+use identity::Identity;
+pub use url::CallerUrls;
 
 /// Separates the parts of a question's id. No canonical key or input holds a control character.
 const SEPARATOR: char = '\u{1f}';
@@ -61,6 +65,10 @@ pub enum InputType {
     Word(Arc<[CompactString]>),
     /// Some of these words, with commas between them; kept in the order in which they stand here.
     Words(Arc<[CompactString]>),
+    /// An https URL that we are to ask, of which the policy says where it may lead; or an Identity header with one.
+    Url(Arc<CallerUrls>),
+    /// A SIP Identity header's value (RFC 8224); see [`Identity`].
+    Identity,
 }
 
 /// The input of the parts that a caller wants of an answer, which expressions see as a list.
@@ -198,6 +206,8 @@ impl InputType {
             }
             Self::Word(words) => words.iter().find(|word| word.eq_ignore_ascii_case(text)).cloned(),
             Self::Words(words) => some_of(words, text),
+            Self::Url(urls) => urls.canonical(text),
+            Self::Identity => Identity::parse(text).map(|identity| identity.to_compact_string()),
             Self::Text => {
                 let fits = (1..=250).contains(&text.len()) && !text.chars().any(char::is_control);
                 fits.then(|| text.into())
@@ -210,12 +220,16 @@ impl InputType {
         let text = match self {
             Self::Word(words) => return format!("one of {}", words.join(", ")).into(),
             Self::Words(words) => return format!("some of {}, with commas between them", words.join(", ")).into(),
+            Self::Url(urls) => return urls.expected().into(),
             Self::Tn { .. } => "a telephone number, such as +13035550100",
             Self::DnsName => "a DNS name of at most 253 letters, digits, `-` and `_`, such as sip.carrier.example",
             Self::Sip => {
                 "a domain, an address, or a sip: or sips: URI over udp, tcp or tls, such as sip:carrier.example"
             }
             Self::Digits => "1 to 32 digits",
+            Self::Identity => {
+                "a SIP Identity header of at most 4096 bytes, such as eyJ…;info=<https://…>;alg=ES256;ppt=shaken"
+            }
             Self::Text => "1 to 250 bytes of text without control characters",
         };
         text.into()

@@ -7,6 +7,7 @@
 //!
 //! All this happens before the cache and the breaker see the answer: a vendor's status code alone never decides.
 
+mod pem;
 mod record;
 mod span;
 mod tail;
