@@ -358,6 +358,26 @@ fn a_misspelt_section_and_a_sink_without_a_type() {
     );
 }
 
+/// A value may be a password, so none is repeated.
+#[cfg(feature = "kafka")]
+#[test]
+fn properties_that_librdkafka_does_not_take() {
+    let text = "[events]\n[[events.sink]]\nname = \"k1\"\ntype = \"kafka\"\nbrokers = \"localhost:9092\"\n\
+        [events.sink.properties]\n\"compresion.type\" = \"zstd\"\nacks = \"hunter2\"\nssl = { ca = \"x\" }\n\
+        \"sasl.password\" = \"env:DIPCACHE_NO_SUCH_VARIABLE\"\n[control]\nbrokers = \"localhost:9092\"\n\
+        properties = { sasl_password = \"hunter2\" }\n";
+    assert_eq!(
+        config(text, &[]),
+        [
+            "d.toml:7:1: librdkafka knows no property `compresion.type`; the names and values are in librdkafka's CONFIGURATION.md",
+            "d.toml:8:1: librdkafka does not take this value for `acks`; the names and values are in librdkafka's CONFIGURATION.md",
+            "d.toml:9:7: a property is text, a number, true or false; write it as text; a name with dots needs quotes: \"ssl.…\" = …",
+            "d.toml:10:19: the environment has no variable `DIPCACHE_NO_SUCH_VARIABLE`; set `DIPCACHE_NO_SUCH_VARIABLE` where dipcache is started, or correct the name",
+            "d.toml:13:16: librdkafka knows no property `sasl_password`; the names and values are in librdkafka's CONFIGURATION.md",
+        ]
+    );
+}
+
 #[test]
 fn unknown_and_bad_environment_overrides() {
     let variables = [

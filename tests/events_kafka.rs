@@ -19,7 +19,7 @@ use dipcache::events::{Event, EventType, Events, Running};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
-use support::kafka::{Kafka, Secrets};
+use support::kafka::{Kafka, PASSWORD, Secrets, USER};
 use support::process;
 
 const TOPIC: &str = "dipcache.events";
@@ -265,7 +265,7 @@ fn certificates() -> Certificates {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_certificate_of_a_private_ca_gets_in_and_nothing_else_does() {
+async fn with_a_private_ca_a_client_certificate_or_a_password_gets_in_and_nothing_else_does() {
     let folder = tempfile::tempdir().unwrap();
     let certificates = certificates();
     let write = |name: &str, text: &str| {
@@ -288,7 +288,23 @@ async fn a_client_certificate_of_a_private_ca_gets_in_and_nothing_else_does() {
         ("ssl.certificate.location", &*client),
         ("ssl.key.location", &*client_key),
     ];
+    let sasl = |mechanism, password| {
+        vec![
+            ("security.protocol", "SASL_SSL"),
+            ("ssl.ca.location", &*ca),
+            ("sasl.mechanisms", mechanism),
+            ("sasl.username", USER),
+            ("sasl.password", password),
+        ]
+    };
+    let (scram, plain) = (|password| sasl("SCRAM-SHA-512", password), |password| sasl("PLAIN", password));
+    let without_ca: Vec<_> = scram(PASSWORD).into_iter().filter(|(name, _)| *name != "ssl.ca.location").collect();
     let cases = [
+        ("SCRAM", &kafka.sasl, scram(PASSWORD), true),
+        ("SCRAM with another password", &kafka.sasl, scram("sesame"), false),
+        ("SCRAM and an unknown CA", &kafka.sasl, without_ca, false),
+        ("PLAIN", &kafka.sasl, plain(PASSWORD), true),
+        ("PLAIN with another password", &kafka.sasl, plain("sesame"), false),
         ("mtls", &kafka.mtls, mutual.clone(), true),
         ("no certificate", &kafka.mtls, mutual[..2].to_vec(), false),
         ("unknown CA", &kafka.mtls, vec![mutual[0], mutual[2], mutual[3]], false),

@@ -146,7 +146,7 @@ fn a_callers_url_without_a_word_on_where_it_may_lead() {
     assert_eq!(
         told_of_callers_url(r#"{ type = "url", hosts = ["*.example"], ports = [70000] }"#, ""),
         "lrn.toml:3:32: the regular expression does not compile: repetition operator missing expression; write the whole of each host as a regular expression, as in `hosts = [\"cert\\\\.carrier\\\\.example\"]`\n\
-         lrn.toml:3:54: `70000` is no port; write a number from 1 to 65535"
+         lrn.toml:3:55: `70000` is no port; write a number from 1 to 65535"
     );
 }
 

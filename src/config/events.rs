@@ -7,6 +7,9 @@ use indexmap::IndexMap;
 
 use super::check::{beside, is_host_and_port};
 use super::file::{EventsFile, SinkFile};
+use crate::policy::Secret;
+use crate::policy::check::secret_mend;
+use crate::policy::secret::SecretError;
 use crate::written::{Bytes, Faults, Node, Span, Spanned, Word};
 
 /// Where events go.
@@ -249,6 +252,12 @@ pub(super) fn brokers(lines: crate::written::Lines<String>, table: &Span, faults
     brokers
 }
 
+/// A password is better kept elsewhere: what the reference says, and any other text as it is.
+fn referred(value: String) -> Result<String, SecretError> {
+    let is_reference = ["env:", "file:", "cred:"].iter().any(|scheme| value.starts_with(scheme));
+    if is_reference { Secret::read(&value).map(|secret| secret.expose().to_owned()) } else { Ok(value) }
+}
+
 /// librdkafka takes text for every property; numbers and booleans may be written without quotes.
 pub(super) fn pairs(
     table: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
@@ -259,6 +268,13 @@ pub(super) fn pairs(
     for (name, value) in table.map(Spanned::into_inner).unwrap_or_default() {
         let span = value.span();
         let mut add = |value: String| {
+            let value = match referred(value) {
+                Ok(value) => value,
+                Err(error) => {
+                    faults.at(&span, error.to_string(), secret_mend(&error));
+                    return;
+                }
+            };
             if what == "property"
                 && let Some(why) = refused(name.get_ref(), &value)
             {

@@ -144,7 +144,7 @@ pub(super) struct SinkFile {
     pub brokers: Lines<String>,
     /// kafka. Default: dipcache.events.
     pub topic: Field<String>,
-    /// kafka: handed to librdkafka as they are.
+    /// kafka: handed to librdkafka as they are; `env:NAME`, `file:PATH` or `cred:NAME` stands for a password.
     pub properties: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
     /// kafka: headers of every message.
     pub headers: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
@@ -172,7 +172,8 @@ pub(super) struct ControlFile {
     pub topic: Field<String>,
     /// The topic for what cannot be carried out. Default: dipcache.control.dead.
     pub dead_letters: Field<String>,
-    /// Handed to librdkafka as they are; one that it does not know is an error.
+    /// Handed to librdkafka as they are, one that it does not know is an error; `env:NAME`, `file:PATH` or `cred:NAME`
+    /// stands for a password.
     pub properties: Option<Spanned<IndexMap<Spanned<String>, Spanned<Node>>>>,
     /// How long a start waits for what was ordered meanwhile; at most 60s. Default: 5s.
     pub wait: Field<Duration>,

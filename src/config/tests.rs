@@ -96,7 +96,7 @@ fn everything_that_can_be_said() {
         type = "kafka"
         brokers = "127.0.0.1:9092, 127.0.0.1:9093"
         topic = "t"
-        properties = { "compression.type" = "zstd", "linger.ms" = 5 }
+        properties = { "compression.type" = "zstd", "linger.ms" = 5, "sasl.password" = "env:PATH" }
         [[events.sink]]
         name = "disk"
         type = "file"
@@ -140,7 +140,11 @@ fn everything_that_can_be_said() {
                     name: "k1".into(),
                     brokers: vec!["127.0.0.1:9092".into(), "127.0.0.1:9093".into()],
                     topic: "t".into(),
-                    properties: vec![("compression.type".into(), "zstd".into()), ("linger.ms".into(), "5".into())],
+                    properties: vec![
+                        ("compression.type".into(), "zstd".into()),
+                        ("linger.ms".into(), "5".into()),
+                        ("sasl.password".into(), std::env::var("PATH").unwrap()),
+                    ],
                     headers: vec![],
                     create_topic: true,
                 },

@@ -18,6 +18,8 @@ pub struct Kafka {
     pub brokers: String,
     /// With client certificates.
     pub mtls: String,
+    /// With TLS, a name and a password: SCRAM-SHA-512 or PLAIN.
+    pub sasl: String,
 }
 
 /// Keys for the listener with TLS.
@@ -27,6 +29,11 @@ pub struct Secrets {
     /// A PEM file: whom the server trusts.
     pub ca_pem: PathBuf,
 }
+
+/// Who gets in at the listener with SASL.
+pub const USER: &str = "dipcache";
+/// By this word.
+pub const PASSWORD: &str = "open-sesame";
 
 impl Kafka {
     /// Starts one; `None` where Java or the jars cannot be had.
@@ -41,10 +48,10 @@ impl Kafka {
             println!("SKIPPED: no Apache Kafka ({})", String::from_utf8_lossy(&fetched.stderr).trim());
             return None;
         }
-        let ports: Vec<u16> = (0..3).map(|_| process::free_port()).collect();
+        let ports: Vec<u16> = (0..4).map(|_| process::free_port()).collect();
         let home = process::directory_for("");
         let at = |port: u16| format!("127.0.0.1:{port}");
-        let (plain, controller, mtls) = (at(ports[0]), at(ports[1]), at(ports[2]));
+        let (plain, controller, mtls, sasl) = (at(ports[0]), at(ports[1]), at(ports[2]), at(ports[3]));
         let mut settings = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
              log.dirs={home}/data\ncontroller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
@@ -59,9 +66,14 @@ impl Kafka {
                  listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
             )),
             Some(Secrets { server_pem, ca_pem }) => settings.push_str(&format!(
-                "listeners=PLAIN://{plain},CONTROLLER://{controller},MTLS://{mtls}\n\
-                 advertised.listeners=PLAIN://{plain},MTLS://{mtls}\n\
-                 listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,MTLS:SSL\n\
+                "listeners=PLAIN://{plain},CONTROLLER://{controller},MTLS://{mtls},SASL://{sasl}\n\
+                 advertised.listeners=PLAIN://{plain},MTLS://{mtls},SASL://{sasl}\n\
+                 listener.security.protocol.map=PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT,MTLS:SSL,SASL:SASL_SSL\n\
+                 sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN\n\
+                 listener.name.sasl.scram-sha-512.sasl.jaas.config=\
+                 org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+                 listener.name.sasl.plain.sasl.jaas.config=\
+                 org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";\n\
                  ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
                  listener.name.mtls.ssl.client.auth=required\n",
                 server_pem.display(),
@@ -69,9 +81,13 @@ impl Kafka {
             )),
         }
         std::fs::write(home.path().join("server.properties"), settings).expect("the directory is ours");
-        let mut kafka = Self { java, jars, home, server: None, brokers: plain, mtls };
+        let mut kafka = Self { java, jars, home, server: None, brokers: plain, mtls, sasl };
         let mut format = kafka.java("kafka.tools.StorageTool");
         format.args(["format", "-t", "dGVzdHMtb2YtZGlwY2FjaA", "-c"]).arg(kafka.home.path().join("server.properties"));
+        if secrets.is_some() {
+            // KRaft has no other place for a first user: the controller's log begins with it.
+            format.args(["--add-scram", &format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")]);
+        }
         process::run(format);
         kafka.restart().await;
         Some(kafka)

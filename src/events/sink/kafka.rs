@@ -27,7 +27,7 @@ use context::{Context, Tag};
 const PROBE: Duration = Duration::from_secs(2);
 
 /// What it is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// The sink's name.
     pub name: String,
@@ -44,8 +44,25 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// librdkafka's config: what keeps our promises, then the operator's own words, which win.
+    /// librdkafka's config: what every client needs, then the operator's own words, which win.
     pub fn client(&self) -> ClientConfig {
+        self.with(&[])
+    }
+
+    /// The same with what keeps a producer's promises.
+    fn producer(&self) -> ClientConfig {
+        self.with(&[
+            ("enable.idempotence", "true"),
+            ("message.timeout.ms", "0"),
+            // A request that a frozen broker never answers is put again, in order, on a new connection.
+            ("socket.timeout.ms", "10000"),
+            ("request.timeout.ms", "10000"),
+        ])
+    }
+
+    /// Written out from the operator's own properties each time: `ClientConfig` shows its passwords to nobody, so a
+    /// config that is copied from another one logs in nowhere.
+    fn with(&self, own: &[(&str, &str)]) -> ClientConfig {
         let mut client = ClientConfig::new();
         client
             .set("bootstrap.servers", self.brokers.join(","))
@@ -55,24 +72,18 @@ impl Settings {
             .set("reconnect.backoff.ms", "100")
             .set("reconnect.backoff.max.ms", "1000")
             .set("topic.metadata.refresh.interval.ms", "30000");
-        for (name, value) in &self.properties {
+        let theirs = self.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in own.iter().copied().chain(theirs) {
             client.set(name, value);
         }
         client
     }
+}
 
-    fn producer(&self) -> ClientConfig {
-        let mut producer = ClientConfig::new();
-        producer
-            .set("enable.idempotence", "true")
-            .set("message.timeout.ms", "0")
-            // A request that a frozen broker never answers is put again, in order, on a new connection.
-            .set("socket.timeout.ms", "10000")
-            .set("request.timeout.ms", "10000");
-        for (name, value) in self.client().config_map() {
-            producer.set(name, value);
-        }
-        producer
+impl fmt::Debug for Settings {
+    /// Without the properties: a password may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("name", &self.name).field("topic", &self.topic).finish_non_exhaustive()
     }
 }
 
@@ -98,7 +109,8 @@ impl KafkaSink {
         let producer = produce(&settings, index, &notes).map_err(|error| CannotMake::Property {
             sink: settings.name.clone(),
             reason: match error {
-                KafkaError::ClientConfig(_, what, name, value) => format!("{what} (`{name}` = `{value}`)"),
+                // Its value may be a password.
+                KafkaError::ClientConfig(_, what, name, _) => format!("{what} (`{name}`)"),
                 other => other.to_string(),
             },
         })?;

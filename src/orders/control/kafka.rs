@@ -64,7 +64,13 @@ pub(super) fn start(
         headers: Vec::new(),
         create_topic: control.create_topic,
     };
-    let refused = |error: KafkaError| CannotRead::Kafka(error.to_string());
+    let refused = |error: KafkaError| {
+        CannotRead::Kafka(match error {
+            // Its value may be a password.
+            KafkaError::ClientConfig(_, what, name, _) => format!("{what} (`{name}`)"),
+            other => other.to_string(),
+        })
+    };
     let mut consumer = settings.client();
     consumer
         // librdkafka wants a name; without a commit nothing is ever written under it.

@@ -33,6 +33,7 @@ impl Check<'_> {
             let what = "`hosts` is missing: who asks would choose whom we ask";
             self.faults.missing(table, "hosts", what, mend);
         }
+        let is_empty = declared.hosts.as_ref().is_some_and(|hosts| hosts.get_ref().is_empty());
         let mut hosts = Vec::new();
         for host in self.faults.list(declared.hosts).unwrap_or_default() {
             match pattern(&format!("^(?i:{})$", host.get_ref())) {
@@ -43,7 +44,7 @@ impl Check<'_> {
                 }
             }
         }
-        if let Some(span) = span.filter(|_| hosts.is_empty()) {
+        if let Some(span) = span.filter(|_| is_empty) {
             self.faults.at(&span, "there is no host in the list", mend);
         }
         let ports = self
