@@ -5,6 +5,8 @@
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use dipcache::answer::{Answer, Outcome, Source};
@@ -15,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use support::lookups::{Desk, ask};
 use support::secure::SecureVendor;
+use tokio::net::TcpListener;
 
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nQ0VSVA==\n-----END CERTIFICATE-----\n";
 
@@ -39,13 +42,13 @@ fn answer(asked: &Request<Incoming>) -> Response<Full<Bytes>> {
 }
 
 /// The policy that ships, for this repository.
-fn policy(vendor: &SecureVendor, private: bool) -> String {
+fn policy(vendor: &SecureVendor, private: bool, dead: u16) -> String {
     let shipped =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/stir-cert.toml")).unwrap();
     let port = vendor.address.port();
     let changes = [
         ("enabled = false", String::new()),
-        ("ports = [443, 8443]", format!("ports = [{port}, 1], allow_private = {private}")),
+        ("ports = [443, 8443]", format!("ports = [{port}, {dead}], allow_private = {private}")),
         ("max_body = ", format!("ca = \"{}\"\nmax_body = ", vendor.pem.path().display())),
         ("hosts = [", "hosts = [\"localhost\", \".*\", ".to_owned()),
     ];
@@ -55,16 +58,32 @@ fn policy(vendor: &SecureVendor, private: bool) -> String {
     })
 }
 
+/// A repository that hangs up on everybody.
+async fn dead() -> (u16, Arc<AtomicU64>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            drop(stream);
+        }
+    });
+    (port, calls)
+}
+
 struct Asker {
     vendor: SecureVendor,
+    dead: (u16, Arc<AtomicU64>),
     desk: Desk,
 }
 
 impl Asker {
     async fn new(private: bool) -> Self {
-        let vendor = repository().await;
-        let desk = Desk::new(&[("stir-cert", &policy(&vendor, private))]);
-        Self { vendor, desk }
+        let (vendor, dead) = (repository().await, dead().await);
+        let desk = Desk::new(&[("stir-cert", &policy(&vendor, private, dead.0))]);
+        Self { vendor, dead, desk }
     }
 
     fn url(&self, host: &str, path: &str) -> String {
@@ -135,10 +154,14 @@ async fn no_redirect_is_followed_and_nothing_is_read_past_the_cap() {
 async fn a_dead_repository_shuts_no_other_out() {
     let asker = Asker::new(true).await;
     let lookup = asker.desk.lookup("stir-cert");
+    let (port, calls) = &asker.dead;
     for n in 0..30 {
-        let answer = asker.ask(&format!("https://localhost:1/{n}.pem")).await;
-        assert_eq!(answer.outcome, Outcome::Timeout, "nobody listens there");
+        let answer = asker.ask(&format!("https://localhost:{port}/{n}.pem")).await;
+        assert_eq!(answer.outcome, Outcome::Timeout, "it hangs up");
     }
+    let before = calls.load(Ordering::SeqCst);
+    assert_eq!(asker.ask(&format!("https://localhost:{port}/29.pem")).await.outcome, Outcome::Timeout);
+    assert_eq!(calls.load(Ordering::SeqCst), before, "a URL that failed just now is left alone");
     let hurry = asker.ask(&asker.url("localhost", "/hurry.pem")).await;
     assert_eq!(hurry.outcome, Outcome::RateLimited);
     assert!(lookup.is_up());
@@ -149,7 +172,7 @@ async fn a_dead_repository_shuts_no_other_out() {
 async fn a_url_that_may_lead_inwards_is_warned_of_each_time() {
     let vendor = repository().await;
     let dir = tempfile::tempdir().expect("a folder");
-    std::fs::write(dir.path().join("stir-cert.toml"), policy(&vendor, true)).expect("the file is ours");
+    std::fs::write(dir.path().join("stir-cert.toml"), policy(&vendor, true, 1)).expect("the file is ours");
     let read = read_folder(dir.path(), &Vars::new(), &|text| text);
     let warnings: Vec<String> = read.warnings.iter().map(ToString::to_string).collect();
     assert_eq!((read.faults.len(), read.policies.len(), warnings.len()), (0, 1, 1), "{warnings:?}");

@@ -8,6 +8,7 @@ use crate::deadline::{Deadline, Instant, now, wall_clock};
 use crate::events::{Event, EventType};
 use crate::health::{Change, Held, Pass, State};
 use crate::lookup::Lookup;
+use crate::lookup::apart;
 use crate::lookup::member::Given;
 use crate::lookup::probe;
 use crate::policy::{Judgement, Question};
@@ -49,6 +50,11 @@ pub(super) async fn attempt(
     times: Times,
 ) -> Ended {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
+    if !pass.is_probe()
+        && let Some(outcome) = apart::held(&lookup, index, &question, now())
+    {
+        return Err(outcome.into());
+    }
     // A probe needs no seat: dips that hang may hold all of them, and would keep it from finding the upstream healed.
     // An idle dip has brought its own.
     let (mut pass, mut times, mut _seat) = (pass, times, None);
@@ -77,7 +83,7 @@ pub(super) async fn attempt(
     if judged.is_answer() {
         member.took(pass.took(now()));
     }
-    settle(&lookup, index, pass, &result);
+    settle(&lookup, index, &question, pass, &result);
     pay(&lookup, judged);
     match result {
         Ok(Judgement { outcome, record, ttl, keep, next, .. }) if outcome.is_answer() => {
@@ -111,7 +117,7 @@ async fn ask(
     let answered = match times.overdue.limit(&mut asking).await {
         Some(answered) => answered,
         None => {
-            if policy.transport.is_one_place()
+            if apart::is_one_place(lookup, index)
                 && let Some(change) = pass.overdue(now())
             {
                 note_change(lookup, index, change);
@@ -152,17 +158,18 @@ fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
 }
 
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
-fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgement, Failure>) {
+fn settle(lookup: &Arc<Lookup>, index: usize, question: &Question, pass: Pass, result: &Result<Judgement, Failure>) {
     let now = now();
-    // Where callers choose the server, one that is sick or wants to be left alone says nothing of the others: else
-    // whoever names a dead one would shut them all.
-    let is_one_place = lookup.policy.upstreams[index].transport.is_one_place();
+    let is_apart = apart::ended(lookup, index, question, result, now);
     if let Ok(judgement) = result {
         alert(lookup, index, judgement, now);
-        if is_one_place {
+        if !is_apart {
             hold(lookup, index, judgement, now);
         }
     }
+    // Where callers choose the server, one that is sick says nothing of the others: else whoever names a dead one
+    // would shut them all.
+    let is_one_place = apart::is_one_place(lookup, index);
     let failed = match result {
         Ok(judgement) if !is_one_place && !judgement.outcome.is_answer() => None,
         Err(_) if !is_one_place => None,

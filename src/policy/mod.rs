@@ -43,7 +43,7 @@ pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
 pub use input::{BadInput, CallerUrls, Declared, InputType, Inputs, Question};
-pub use judge::{Judgement, Rule};
+pub use judge::{HoldScope, Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
 pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
@@ -278,6 +278,8 @@ pub struct HttpPolicy {
     pub method: HttpMethod,
     /// Base URLs in order of preference, without a slash at the end; empty where `url` is whole.
     pub bases: Vec<String>,
+    /// How often each base is the first to be asked, against the others; empty: always in their order.
+    pub weights: Vec<u32>,
     /// The URL, or what stands behind a base; each value is escaped for its place in path or query.
     pub url: Template,
     /// Parameters behind those that the URL has.

@@ -42,6 +42,7 @@ pub fn http() -> HttpPolicy {
         method: HttpMethod::Get,
         url: Template::compile("http://127.0.0.1/", &[], Place::Url).expect("a template"),
         bases: Vec::new(),
+        weights: Vec::new(),
         query: Vec::new(),
         headers: Vec::new(),
         body: None,

@@ -25,6 +25,7 @@ impl Check<'_> {
         }
         let method = self.faults.value(file.method.take());
         let target = self.target(file.url.take(), file.urls.take(), around);
+        let weights = self.weights(file.weights.take(), target.as_ref().map_or(0, |(bases, _)| bases.len()));
         let query = file.query.take().map_or_else(Vec::new, |query| self.pairs(query, "query", around));
         let headers = self.headers(file.headers.take(), around);
         let (body, form) = self.any_body(&mut file, around);
@@ -41,6 +42,7 @@ impl Check<'_> {
         let http = HttpPolicy {
             method,
             bases,
+            weights,
             url,
             query,
             headers,

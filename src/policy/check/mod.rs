@@ -37,6 +37,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::file::{EnabledWord, PolicyFile};
 use super::kind::Kind;
@@ -188,7 +189,11 @@ impl Check<'_> {
         let cache_file = file.cache.unwrap_or_default();
         self.emergency_lives(&chain.class, &cache_file);
         let budget = self.budget(budget_file);
+        let never_stale = self.never_stale(kind, &inputs, &cache_file);
         let mut cache = self.cache(cache_file);
+        if never_stale {
+            (cache.stale, cache.revalidate) = (Duration::ZERO, Duration::ZERO);
+        }
         let mut breaker = self.breaker(file.breaker.unwrap_or_default(), &budget);
         if chain::is_emergency(&chain.class) {
             chain::for_emergency(&mut cache, &mut breaker);

@@ -78,7 +78,7 @@ impl Check<'_> {
             let mend = "take it out: a row that is there is `found`, one that is not is `not_found`";
             self.faults.at(&rule.span(), "a table has no rules", mend);
         }
-        let rules = self.rules(std::mem::take(&mut file.rule), &names);
+        let rules = self.rules(std::mem::take(&mut file.rule), &names, file.auths.is_some());
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
         let also = self.also(std::mem::take(&mut file.also), &names);
@@ -217,6 +217,7 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("method", Http, at(&file.method)),
         ("url", Http, at(&file.url)),
         ("urls", Http, at(&file.urls)),
+        ("weights", Http, at(&file.weights)),
         ("json", Http, at(&file.json)),
         ("form", Http, at(&file.form)),
         ("xml", Http, at(&file.xml)),

@@ -78,6 +78,21 @@ impl Check<'_> {
         Some((bases, self.template(&path, around.names.request(), Place::Url)?))
     }
 
+    /// `weights`: one for each of `urls`.
+    pub(super) fn weights(&mut self, weights: Lines<u32>, bases: usize) -> Vec<u32> {
+        let Some(span) = weights.as_ref().map(Spanned::span) else { return Vec::new() };
+        let weights: Vec<u32> =
+            self.faults.list(weights).unwrap_or_default().into_iter().map(Spanned::into_inner).collect();
+        if weights.len() != bases || bases < 2 {
+            let what = format!("{} weights do not go together with {bases} `urls`", weights.len());
+            self.faults.at(&span, what, "write one weight for each of `urls`, as in `weights = [3, 1]`");
+        } else if weights.contains(&0) {
+            let mend = "write 1 or more, or take the URL out of `urls`";
+            self.faults.at(&span, "a URL of weight 0 would never be the first to be asked", mend);
+        }
+        weights
+    }
+
     /// The value of a `{{ vars.NAME }}` at the very start, and what is behind it.
     fn leading_var<'s>(&self, url: &'s str) -> Option<(String, &'s str)> {
         let Some(Part::Code(code)) = parts(url).into_iter().next() else { return None };

@@ -40,6 +40,9 @@ pub(crate) struct DeclaredFile {
     pub optional: Field<bool>,
     /// What stands in where it is left out.
     pub default: Field<String>,
+    /// Whether it differs from call to call and changes no answer, as a call's id does: it goes into requests, and
+    /// callers share answers all the same. Default: false.
+    pub volatile: Field<bool>,
     /// What an input of type `word` may be.
     pub words: Lines<String>,
     /// url: the hosts it may lead to, each a regular expression of the whole host.

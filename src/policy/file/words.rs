@@ -8,7 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{Algorithm, DnsRecord, Engine, Format, HttpMethod, Service, TableMatch, Transport};
+use crate::policy::{Algorithm, DnsRecord, Engine, Format, HoldScope, HttpMethod, Service, TableMatch, Transport};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
 /// `enabled`
@@ -132,6 +132,12 @@ impl Leaf for Port {
         let port = u16::try_from(number).ok().filter(|port| *port > 0);
         port.map(Self).ok_or_else(|| Wrong::new(format!("`{number}` is no port"), "write a number from 1 to 65535"))
     }
+}
+
+impl Word for HoldScope {
+    const WHAT: &'static str = "a scope of holds";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("upstream", Self::Upstream), ("credential", Self::Credential), ("key", Self::Key)];
 }
 
 impl Word for HttpMethod {

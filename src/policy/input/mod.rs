@@ -43,6 +43,9 @@ pub struct Declared {
     pub optional: bool,
     /// Used when a question comes without it. In canonical form.
     pub default: Option<CompactString>,
+    /// True for one that differs from call to call and changes no answer: requests may carry it, and the cache does
+    /// not know of it.
+    pub volatile: bool,
 }
 
 /// What a key or an input may be, and how its canonical form is found.
@@ -83,7 +86,7 @@ pub struct Question {
     pub inputs: Vec<Option<CompactString>>,
     /// The names of `inputs`, in the same order.
     pub names: Vec<Arc<str>>,
-    /// What the cache knows it by: the key alone where there are no further inputs.
+    /// What the cache knows it by: the key alone where there are no further inputs but volatile ones.
     pub id: CompactString,
 }
 
@@ -147,11 +150,18 @@ impl Inputs {
         let values = self.further.iter().map(|declared| declared.value(inputs)).collect::<Result<Vec<_>, _>>()?;
         let names = self.further.iter().map(|declared| Arc::clone(&declared.name)).collect();
         let mut id = key.clone();
-        for value in &values {
+        for (value, _) in values.iter().zip(&self.further).filter(|(_, declared)| !declared.volatile) {
             id.push(SEPARATOR);
             id.push_str(value.as_deref().unwrap_or_default());
         }
         Ok(Question { key, inputs: values, names, id })
+    }
+
+    /// True where an Identity header is asked about, or goes along.
+    pub fn has_identity(&self) -> bool {
+        std::iter::once(&self.key)
+            .chain(self.further.iter().map(|declared| &declared.input))
+            .any(|input| matches!(input, InputType::Identity))
     }
 
     fn declares(&self, name: &str) -> bool {

@@ -79,7 +79,7 @@ impl HttpUpstream {
             client,
             secrets: http.secrets(),
             basics: http.basics(),
-            bases: Bases::new(&http.bases),
+            bases: Bases::new(&http.bases, &http.weights),
             read_anew: Mutex::new(None),
             total_timeout: policy.total_timeout,
             max_body: http.max_body,
