@@ -62,6 +62,11 @@ impl Deadline {
         self.min(other)
     }
 
+    /// The deadline of what must be done so long before this one.
+    pub fn sooner_by(self, span: Duration) -> Self {
+        Self(self.0.checked_sub(span).unwrap_or(self.0))
+    }
+
     /// Waits for `work` until the deadline; `None` when it came first.
     pub async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout_at(self.0, work).await.ok()

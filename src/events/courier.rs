@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::deadline::{Instant, now};
-use crate::events::books::Books;
+use crate::events::books::{Books, Tally};
 use crate::events::cursor::Cursor;
 use crate::events::dead_letter::DeadLetters;
 use crate::events::sink::{Note, Sink, Verdict};
@@ -48,6 +48,7 @@ pub(super) struct Courier {
     pub reader: Reader,
     pub ledger: Arc<Ledger>,
     pub books: Arc<Books>,
+    pub tally: Tally,
     pub dead_letters: Arc<DeadLetters>,
     pub notes: Receiver<Note>,
     /// True while a wake-up is on its way: one is enough.
@@ -118,7 +119,7 @@ impl Courier {
         loop {
             let plan = self.cursor.plan(&self.journal, &mut self.reader);
             if plan.lost > 0 {
-                self.books.note(|state| state.dropped += plan.lost);
+                self.tally.dropped += plan.lost;
             }
             if plan.send.is_empty() {
                 if plan.lost > 0 {
@@ -183,10 +184,8 @@ impl Courier {
             Verdict::Delivered => {
                 turn.alive = now();
                 if self.cursor.settle(offset).is_some() {
-                    self.books.note(|state| {
-                        state.delivered += 1;
-                        state.sinks[turn.current].delivered += 1;
-                    });
+                    self.tally.delivered += 1;
+                    self.tally.sinks[turn.current].delivered += 1;
                 }
                 self.ways[turn.current].refusing = false;
                 self.is_up(turn.current);
@@ -218,14 +217,14 @@ impl Courier {
         // Told once until the sink takes one again: telling each would be refused as well, without end.
         let is_news = !std::mem::replace(&mut self.ways[way].refusing, true);
         match self.dead_letters.keep(&name, &record, reason) {
-            Ok(()) => self.books.note(|state| state.dead += 1),
+            Ok(()) => self.tally.dead += 1,
             Err(error) if is_news => {
                 let file = self.dead_letters.path().display();
                 tracing::error!(sink = &*name, %file, %error, reason, "a refused event's dead letter cannot be written");
             }
             Err(_) => {}
         }
-        self.books.note(|state| state.dropped += 1);
+        self.tally.dropped += 1;
         if is_news {
             self.tell(
                 EventType::SinkDown,
@@ -266,7 +265,7 @@ impl Courier {
 
     fn is_down(&mut self, turn: &mut Turn, reason: &str) {
         let current = turn.current;
-        self.books.note(|state| state.sinks[current].down = Some(reason.to_owned()));
+        self.tally.sinks[current].down = Some(reason.to_owned());
         if !std::mem::replace(&mut self.ways[current].down, true) {
             let name = Arc::clone(&self.ways[current].name);
             self.tell(EventType::SinkDown, &name, ("up", "down"), reason.to_owned());
@@ -289,7 +288,7 @@ impl Courier {
     fn is_up(&mut self, index: usize) {
         if std::mem::replace(&mut self.ways[index].down, false) {
             let name = Arc::clone(&self.ways[index].name);
-            self.books.note(|state| state.sinks[index].down = None);
+            self.tally.sinks[index].down = None;
             self.tell(EventType::SinkUp, &name, ("down", "up"), "it takes events again".to_owned());
         }
     }
@@ -300,11 +299,10 @@ impl Courier {
 
     fn keep_books(&mut self, turn: &mut Turn, at_the_end: bool) {
         let cursor = &self.cursor;
-        self.books.note(|state| {
-            state.pending = cursor.pending() as u64;
-            state.next = cursor.next();
-            state.ahead = cursor.ahead() as u64;
-        });
+        self.tally.pending = cursor.pending() as u64;
+        self.tally.next = cursor.next();
+        self.tally.ahead = cursor.ahead() as u64;
+        self.books.tell(&self.tally);
         // A note is a file's renaming: not one for each event.
         let now = now();
         if at_the_end || now.saturating_duration_since(turn.noted) >= LOOK {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{self, EventsMode, Node};
 use crate::deadline::{Instant, now, wall_clock};
-use crate::events::books::{Books, SinkFigures};
+use crate::events::books::{Books, SinkFigures, Tally};
 use crate::events::courier::{Courier, Way};
 use crate::events::cursor::Cursor;
 use crate::events::dead_letter::DeadLetters;
@@ -151,9 +151,10 @@ impl Running {
             .map(|(index, sink)| Ok(Way::new(sink.name().into(), Sink::make(sink, index, &notes)?)))
             .collect::<Result<Vec<_>, CannotMake>>()?;
         let (reader, ledger) = self.journal.reader(name);
-        let figures =
+        let sinks =
             ways.iter().map(|way| SinkFigures { name: Arc::clone(&way.name), delivered: 0, down: None }).collect();
-        let books = Arc::new(Books::new(name.into(), Arc::clone(&self.journal), ledger.floor(), figures));
+        let tally = Tally { next: ledger.floor(), sinks, ..Tally::default() };
+        let books = Arc::new(Books::new(name.into(), Arc::clone(&self.journal), ledger.floor(), tally.clone()));
         let woken = Arc::new(AtomicBool::new(false));
         self.books.push(Arc::clone(&books));
         self.lines.push(Line { notes, woken: Arc::clone(&woken) });
@@ -164,6 +165,7 @@ impl Running {
             cursor: Cursor::new(ledger.floor()),
             ledger,
             books,
+            tally,
             dead_letters: Arc::clone(dead_letters),
             notes: heard,
             woken,

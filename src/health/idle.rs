@@ -73,8 +73,8 @@ impl UpstreamHealth {
 
     fn idle_seat(self: &Arc<Self>, share: f64) -> Option<IdleSeat> {
         // Both are far below 2^52.
-        let most = ((self.concurrency as f64 * share) as usize).max(1);
-        let room = most.saturating_sub(self.seats_taken());
+        let most = ((self.seats.count() as f64 * share) as usize).max(1);
+        let room = most.saturating_sub(self.seats.taken());
         let more = |taken: usize| (taken < room).then_some(taken + 1);
         self.idle.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
         Some(IdleSeat(Arc::clone(self)))

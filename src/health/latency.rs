@@ -1,4 +1,4 @@
-//! How fast an upstream has answered lately: what a hedge waits for.
+//! How fast an upstream has answered lately: what a hedge waits for, and what a dip must have left when it gets its seat.
 
 use std::time::Duration;
 
@@ -34,11 +34,20 @@ impl Latencies {
 
     /// The time within which 95 of 100 answers came; `None` while there are too few.
     pub fn p95(&self) -> Option<Duration> {
+        self.percentile(95)
+    }
+
+    /// The time within which every second answer came; `None` while there are too few.
+    pub fn p50(&self) -> Option<Duration> {
+        self.percentile(50)
+    }
+
+    fn percentile(&self, share: usize) -> Option<Duration> {
         if self.micros.len() < ENOUGH {
             return None;
         }
         let mut sorted = self.micros.clone();
-        let at = sorted.len() * 95 / 100;
+        let at = sorted.len() * share / 100;
         let (_, micros, _) = sorted.select_nth_unstable(at);
         Some(Duration::from_micros(u64::from(*micros)))
     }
@@ -49,12 +58,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_percentile_is_of_the_latest_answers() {
+    fn the_percentiles_are_of_the_latest_answers() {
         let mut latencies = Latencies::default();
         (1..20).for_each(|ms| latencies.note(Duration::from_millis(ms)));
         assert_eq!(latencies.p95(), None);
         (20..=100).for_each(|ms| latencies.note(Duration::from_millis(ms)));
         assert_eq!(latencies.p95(), Some(Duration::from_millis(96)));
+        assert_eq!(latencies.p50(), Some(Duration::from_millis(51)));
         (0..REMEMBERED).for_each(|_| latencies.note(Duration::from_millis(5)));
         assert_eq!(latencies.p95(), Some(Duration::from_millis(5)), "the old ones are forgotten");
     }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::Outcome;
 use crate::deadline::{Deadline, Instant};
@@ -13,6 +12,7 @@ use crate::health::breaker::{Breaker, Change, State};
 use crate::health::bucket::Bucket;
 use crate::health::hold::Hold;
 use crate::health::idle::{IdleSeat, IdleSeats};
+use crate::health::seats::{Seat, Seats};
 use crate::health::window::Counts;
 use crate::policy::{BreakerRules, Rate};
 
@@ -28,9 +28,7 @@ pub struct UpstreamHealth {
     /// Holds since the last answer that nobody set a time for.
     holds_in_a_row: AtomicU32,
     bucket: Option<Mutex<Bucket>>,
-    seats: Arc<Semaphore>,
-    /// How many seats there are.
-    pub(super) concurrency: usize,
+    pub(super) seats: Arc<Seats>,
     pub(super) idle: IdleSeats,
     in_flight: AtomicU64,
 }
@@ -66,24 +64,15 @@ pub struct Pass {
     idle: Option<IdleSeat>,
 }
 
-/// A seat among the dips in flight.
-#[derive(Debug)]
-#[must_use]
-pub struct Seat {
-    _permit: OwnedSemaphorePermit,
-}
-
 impl UpstreamHealth {
     /// A healthy upstream.
     pub fn new(rules: BreakerRules, concurrency: usize, rate: Option<Rate>, now: Instant) -> Arc<Self> {
-        let concurrency = concurrency.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             breaker: Mutex::new(Breaker::new(rules, now)),
             hold: Mutex::new(None),
             holds_in_a_row: AtomicU32::new(0),
             bucket: rate.map(|rate| Mutex::new(Bucket::new(rate, now))),
-            seats: Arc::new(Semaphore::new(concurrency)),
-            concurrency,
+            seats: Seats::new(concurrency),
             idle: IdleSeats::default(),
             in_flight: AtomicU64::new(0),
         })
@@ -149,19 +138,14 @@ impl UpstreamHealth {
         self.bucket.as_ref().map_or(Ok(()), |bucket| bucket.lock().take_idle(now))
     }
 
-    /// Seats that calls have taken.
-    pub(super) fn seats_taken(&self) -> usize {
-        self.concurrency.saturating_sub(self.seats.available_permits())
+    /// A seat, if one is free.
+    pub fn free_seat(&self) -> Option<Seat> {
+        self.seats.try_take()
     }
 
     /// Waits for a seat, no longer than the deadline. `None` is our own overload, never the upstream's fault.
     pub async fn seat(&self, deadline: Deadline) -> Option<Seat> {
-        let permit = match Arc::clone(&self.seats).try_acquire_owned() {
-            Ok(permit) => permit,
-            // The semaphore is never closed, so the inner error does not come.
-            Err(_) => deadline.limit(Arc::clone(&self.seats).acquire_owned()).await?.ok()?,
-        };
-        Some(Seat { _permit: permit })
+        self.seats.take(deadline).await
     }
 
     /// Leaves the upstream alone for a while. `None` when a hold is on that lasts as long: a shorter one does not cut it.

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use crate::answer::Outcome;
 use crate::deadline::{Deadline, Instant, now, wall_clock};
 use crate::events::{Event, EventType};
-use crate::health::{Change, Held, Pass, State};
+use crate::health::{Change, Held, Pass, Seat, State};
 use crate::lookup::Lookup;
 use crate::lookup::apart;
-use crate::lookup::member::Given;
+use crate::lookup::member::{Given, Member};
 use crate::lookup::probe;
 use crate::policy::{Judgement, Question};
 use crate::upstream::{Failure, FailureKind};
@@ -61,7 +61,7 @@ pub(super) async fn attempt(
     if pass.is_idle() {
         member.wanted(&question);
     } else if !pass.is_probe() {
-        _seat = member.health.seat(times.overdue.earlier(times.cut)).await;
+        _seat = seat(member, times).await;
         if _seat.is_none() {
             lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
             return Err(Outcome::Overload.into());
@@ -100,6 +100,15 @@ pub(super) async fn attempt(
             tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), %failure, "no answer");
             Err(judged.into())
         }
+    }
+}
+
+/// Waits for a seat for as long as there is time for an answer after it. Later there is no use in asking, and whoever
+/// waits is told while somebody else can still be asked.
+async fn seat(member: &Member, times: Times) -> Option<Seat> {
+    match member.health.free_seat() {
+        Some(seat) => Some(seat),
+        None => member.health.seat(times.overdue.earlier(times.cut).sooner_by(member.usual())).await,
     }
 }
 

@@ -82,6 +82,11 @@ impl Member {
         self.latencies.lock().p95()
     }
 
+    /// The time that an answer usually takes; zero as long as too few are known.
+    pub(super) fn usual(&self) -> Duration {
+        self.latencies.lock().p50().unwrap_or_default()
+    }
+
     /// True when it may be asked now and can answer: a table without rows cannot.
     pub(super) fn is_usable(&self, now: Instant) -> bool {
         self.upstream.table().is_none_or(|table| table.is_loaded()) && self.health.is_usable(now)

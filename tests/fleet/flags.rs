@@ -80,12 +80,7 @@ async fn it_is_never_absent_while_a_node_lives_and_gone_soon_after_the_last() {
     }
 
     for server in [&one, &two] {
-        let watch = Watch::start(server).await;
-        assert_eq!(server.say("flush_all").await, "OK");
-        tokio::time::sleep(a_second() + Duration::from_millis(500)).await;
-        let (absences, longest) = watch.end().await;
-        println!("flush_all: absent {absences} times, for {longest:?} at most");
-        assert!(absences == 1 && longest <= a_second(), "{absences} times, {longest:?}");
+        flush(server).await;
     }
 
     fleet.kill(2);
@@ -101,6 +96,22 @@ async fn it_is_never_absent_while_a_node_lives_and_gone_soon_after_the_last() {
     let limit = Duration::from_secs(3) + if is_strict() { Duration::from_millis(50) } else { SLACK };
     assert!(now() - died <= limit, "gone after {:?}", now() - died);
     assert!(fleet.told().is_empty(), "nothing was ever wrong: {:?}", fleet.told());
+}
+
+/// Flushes a server until the flag was gone with the rest: memcached spares what was written in the same second.
+async fn flush(server: &Memcached) {
+    for _ in 0..10 {
+        let watch = Watch::start(server).await;
+        assert_eq!(server.say("flush_all").await, "OK");
+        tokio::time::sleep(a_second() + Duration::from_millis(500)).await;
+        let (absences, longest) = watch.end().await;
+        println!("flush_all: absent {absences} times, for {longest:?} at most");
+        assert!(absences <= 1 && longest <= a_second(), "{absences} times, {longest:?}");
+        if absences == 1 {
+            return;
+        }
+    }
+    panic!("ten flushes, and it was never gone: this proves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

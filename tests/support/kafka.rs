@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::disk::SmallDisk;
 use super::process::{self, Server};
 
 /// A Kafka that can be killed and started again with what it has on disk.
 pub struct Kafka {
+    server: Option<Server>,
+    /// What keeps its log, where not its home does.
+    disk: Option<SmallDisk>,
+    home: tempfile::TempDir,
     java: PathBuf,
     jars: PathBuf,
-    home: tempfile::TempDir,
-    server: Option<Server>,
     /// Where clients find it, without TLS.
     pub brokers: String,
     /// With client certificates.
@@ -38,6 +41,15 @@ pub const PASSWORD: &str = "open-sesame";
 impl Kafka {
     /// Starts one; `None` where Java or the jars cannot be had.
     pub async fn start(secrets: Option<&Secrets>) -> Option<Self> {
+        Self::start_with(secrets, None).await
+    }
+
+    /// Starts one that has its log on this disk.
+    pub async fn start_on(disk: SmallDisk) -> Option<Self> {
+        Self::start_with(None, Some(disk)).await
+    }
+
+    async fn start_with(secrets: Option<&Secrets>, disk: Option<SmallDisk>) -> Option<Self> {
         let Some(java) = process::find("java", &[]) else {
             process::skipped("java", "openjdk-17-jre-headless");
             return None;
@@ -54,11 +66,11 @@ impl Kafka {
         let (plain, controller, mtls, sasl) = (at(ports[0]), at(ports[1]), at(ports[2]), at(ports[3]));
         let mut settings = format!(
             "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@{controller}\n\
-             log.dirs={home}/data\ncontroller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
+             log.dirs={data}/data\ncontroller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAIN\n\
              num.partitions=3\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
              transaction.state.log.min.isr=1\nauto.create.topics.enable=false\ngroup.initial.rebalance.delay.ms=0\n\
              offsets.topic.num.partitions=1\nmessage.max.bytes=200000\n",
-            home = home.path().display(),
+            data = disk.as_ref().map_or(home.path(), SmallDisk::path).display(),
         );
         match secrets {
             None => settings.push_str(&format!(
@@ -81,7 +93,7 @@ impl Kafka {
             )),
         }
         std::fs::write(home.path().join("server.properties"), settings).expect("the directory is ours");
-        let mut kafka = Self { java, jars, home, server: None, brokers: plain, mtls, sasl };
+        let mut kafka = Self { java, jars, home, disk, server: None, brokers: plain, mtls, sasl };
         let mut format = kafka.java("kafka.tools.StorageTool");
         format.args(["format", "-t", "dGVzdHMtb2YtZGlwY2FjaA", "-c"]).arg(kafka.home.path().join("server.properties"));
         if secrets.is_some() {
@@ -94,9 +106,18 @@ impl Kafka {
     }
 
     fn java(&self, class: &str) -> Command {
-        let mut command = Command::new(&self.java);
-        command.args(self.flags(class));
+        let (program, words) = self.door();
+        let mut command = Command::new(program);
+        command.args(words).args(self.flags(class));
         command
+    }
+
+    /// Java, on the disk where there is one.
+    fn door(&self) -> (PathBuf, Vec<String>) {
+        let Some(disk) = &self.disk else { return (self.java.clone(), Vec::new()) };
+        let (program, mut words) = disk.door();
+        words.push(self.java.display().to_string());
+        (program, words)
     }
 
     fn flags(&self, class: &str) -> Vec<String> {
@@ -106,9 +127,10 @@ impl Kafka {
 
     /// Starts it on what it has on disk, and waits until it answers.
     pub async fn restart(&mut self) {
-        let mut arguments = self.flags("kafka.Kafka");
+        let (program, mut arguments) = self.door();
+        arguments.extend(self.flags("kafka.Kafka"));
         arguments.push(self.home.path().join("server.properties").display().to_string());
-        let server = Server::start(process::directory_for(""), "", &self.java, &arguments);
+        let server = Server::start(process::directory_for(""), "", &program, &arguments);
         let brokers = self.brokers.clone();
         let up =
             process::until(Duration::from_secs(90), || async { tokio::net::TcpStream::connect(&brokers).await.ok() });
@@ -119,6 +141,16 @@ impl Kafka {
     /// Kills it at once.
     pub fn kill(&mut self) {
         self.server = None;
+    }
+
+    /// The disk that it has its log on.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("started on one")
+    }
+
+    /// True until it has ended, be it of its own.
+    pub fn is_running(&self) -> bool {
+        self.server.as_ref().is_some_and(Server::is_running)
     }
 
     /// Freezes it: connections stay, nothing answers.

@@ -11,6 +11,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod caller;
+pub mod disk;
 pub mod kamailio;
 pub mod kafka;
 pub mod lookups;

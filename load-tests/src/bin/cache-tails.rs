@@ -96,6 +96,7 @@ fn tails(arguments: &Arguments, engine: Engine) -> bool {
     // In no order: a fill by rank would have the most wanted stand first in line to go.
     let mut places: Vec<u64> = (0..arguments.entries).collect();
     random.shuffle(&mut places);
+    let keys = drawn(arguments.entries);
     let before = resident();
     let cache = Arc::new(LocalCache::new(engine, arguments.entries, arguments.entries * 1000));
     let begun = Instant::now();
@@ -122,7 +123,7 @@ fn tails(arguments: &Arguments, engine: Engine) -> bool {
         let (cache, ended) = (Arc::clone(&cache), Arc::clone(&ended));
         move || sweep(&cache, &ended)
     });
-    let seen = read(&cache, arguments.entries, Duration::from_secs(arguments.seconds));
+    let seen = read(&cache, &keys, Duration::from_secs(arguments.seconds));
     ended.store(true, Ordering::Release);
     let swept = sweeper.join().unwrap_or_default();
     let _ = writer.join();
@@ -154,13 +155,16 @@ fn tails(arguments: &Arguments, engine: Engine) -> bool {
     quick && small
 }
 
-/// Looks without end, with Zipf keys; every look is timed.
-fn read(cache: &LocalCache, entries: u64, span: Duration) -> Seen {
-    // Drawn before: a draw from a large table costs more than a look.
+/// Zipf keys for the reader, drawn before: a draw from a large table costs more than a look.
+fn drawn(entries: u64) -> Vec<String> {
     let zipf = Zipf::new(entries, 0.9);
     let mut random = Rng::with_seed(2);
-    let keys: Vec<String> = (0..1 << 20).map(|_| key(zipf.draw(&mut random))).collect();
-    drop(zipf);
+    (0..1 << 20).map(|_| key(zipf.draw(&mut random))).collect()
+}
+
+/// Looks without end; every look is timed.
+fn read(cache: &LocalCache, keys: &[String], span: Duration) -> Seen {
+    let mut random = Rng::with_seed(5);
     let mut seen = Seen {
         // Nanoseconds up to a minute, with three digits: within what the library can do.
         took: Histogram::new_with_bounds(1, 60_000_000_000, 3)

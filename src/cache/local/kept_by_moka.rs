@@ -16,8 +16,9 @@ pub(super) struct KeptByMoka(Cache<CompactString, Entry, ahash::RandomState>);
 
 impl KeptByMoka {
     pub(super) fn new(max_bytes: u64, floor: u64) -> Self {
-        let heavy =
-            move |key: &CompactString, entry: &Entry| u32::try_from(weight(key, entry, floor)).unwrap_or(u32::MAX);
+        let heavy = move |key: &CompactString, entry: &Entry| {
+            u32::try_from(weight(key, entry.record.as_ref(), floor)).unwrap_or(u32::MAX)
+        };
         let cache = Cache::builder().max_capacity(max_bytes).weigher(heavy);
         Self(cache.build_with_hasher(ahash::RandomState::new()))
     }

@@ -7,10 +7,12 @@
 mod kept_by_moka;
 mod line;
 mod shard;
+mod slots;
 mod table;
 
 use compact_str::CompactString;
 
+use crate::answer::Record;
 use crate::cache::Entry;
 use crate::cache::entry::Freshness;
 use crate::policy::Engine;
@@ -100,9 +102,10 @@ impl LocalCache {
 }
 
 /// What an entry counts towards the bound.
-fn weight(key: &CompactString, entry: &Entry, floor: u64) -> u64 {
+fn weight(key: &CompactString, record: Option<&Record>, floor: u64) -> u64 {
     let key_bytes = if key.is_heap_allocated() { key.len() } else { 0 };
-    (OVERHEAD + key_bytes as u64 + entry.record_bytes() as u64).max(floor)
+    let record_bytes = record.map_or(0, |record| record.as_json().len());
+    (OVERHEAD + (key_bytes + record_bytes) as u64).max(floor)
 }
 
 #[cfg(test)]

@@ -8,20 +8,13 @@
 //!
 //! A reader marks its entry with one relaxed store and moves nothing: readers share the lock.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use compact_str::CompactString;
 use hashbrown::HashTable;
 
 use super::line::{Line, NOBODY};
-use super::weight;
+use super::slots::{MOST_SLOTS, Slot, Slots};
+use super::{OVERHEAD, weight};
 use crate::cache::entry::{Entry, Freshness};
-
-/// In a slot's mark: how often it was asked for since it came or was spared.
-const USES: u8 = 0b11;
-
-/// In a slot's mark: it stands in the old line.
-const OLD: u8 = 0b100;
 
 /// Asked for this often, a young entry becomes an old one. A call that is tried twice asks twice.
 const WANTED: u8 = 2;
@@ -29,28 +22,16 @@ const WANTED: u8 = 2;
 /// The young line's share of the room: one of so many.
 const YOUNG_SHARE: u64 = 10;
 
-/// A shard's slots are never more than fit the numbers of an index.
-const MOST_SLOTS: usize = NOBODY as usize - 1;
-
-#[derive(Debug)]
-struct Slot {
-    key: CompactString,
-    entry: Entry,
-}
-
 /// One part of the table.
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: HashTable<u32>,
-    slots: Vec<Option<Slot>>,
-    marks: Vec<AtomicU8>,
-    /// Who stands behind in the same line; empty slots outside of any line are chained by it too.
-    next: Vec<u32>,
-    free: u32,
+    index: HashTable<u16>,
+    slots: Slots,
+    free: u16,
     young: Line,
     old: Line,
-    /// What left the young line: the upper half of each key's hash, where its lower half says.
-    ghosts: Vec<u32>,
+    /// What left the young line: a part of each key's hash, where another part says.
+    ghosts: Vec<u16>,
     room: u64,
     floor: u64,
 }
@@ -60,14 +41,13 @@ impl Shard {
     pub(super) fn new(room: u64, floor: u64) -> Self {
         Self {
             index: HashTable::new(),
-            slots: Vec::new(),
-            marks: Vec::new(),
-            next: Vec::new(),
+            slots: Slots::default(),
             free: NOBODY,
             young: Line::EMPTY,
             old: Line::EMPTY,
             ghosts: Vec::new(),
-            room,
+            // No more than can be numbered.
+            room: room.min(MOST_SLOTS as u64 * floor.max(OVERHEAD)),
             floor,
         }
     }
@@ -78,25 +58,21 @@ impl Shard {
     }
 
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &str) -> Option<&Entry> {
-        let number = *self.index.find(hash, |number| self.is(*number, key))? as usize;
-        let mark = &self.marks[number];
-        let seen = mark.load(Ordering::Relaxed);
-        if seen & USES < USES {
-            // Two readers may count as one: it is an estimate.
-            mark.store(seen + 1, Ordering::Relaxed);
-        }
-        self.slots[number].as_ref().map(|slot| &slot.entry)
+    pub(super) fn get(&self, hash: u64, key: &str) -> Option<&Slot> {
+        let number = *self.index.find(hash, |number| self.slots[*number].key() == key)?;
+        let slot = &self.slots[number];
+        slot.used();
+        Some(slot)
     }
 
     /// Keeps an entry, and lets others go until all fits. One that could never fit is not kept.
     pub(super) fn put(&mut self, hash: u64, key: CompactString, entry: Entry, hasher: impl Fn(&str) -> u64) {
-        let heavy = weight(&key, &entry, self.floor);
+        let heavy = weight(&key, entry.record.as_ref(), self.floor);
         if heavy > self.room {
             self.forget(hash, &key);
             return;
         }
-        match self.index.find(hash, |number| self.is(*number, &key)).copied() {
+        match self.index.find(hash, |number| self.slots[*number].key() == key).copied() {
             Some(number) => self.replace(number, entry, heavy),
             None => self.admit(hash, key, entry, heavy, &hasher),
         }
@@ -107,7 +83,8 @@ impl Shard {
 
     /// Forgets one entry. True if it was there.
     pub(super) fn forget(&mut self, hash: u64, key: &str) -> bool {
-        let Ok(found) = self.index.find_entry(hash, |number| is(&self.slots, *number, key)) else { return false };
+        let slots = &self.slots;
+        let Ok(found) = self.index.find_entry(hash, |number| slots[*number].key() == key) else { return false };
         let (number, _) = found.remove();
         // Its place in line stays until the line gets there.
         self.empty(number);
@@ -119,15 +96,15 @@ impl Shard {
         for old in [false, true] {
             let mut waiting = std::mem::replace(self.line(old), Line::EMPTY);
             self.line(old).weight = waiting.weight;
-            while let Some(number) = waiting.leave(&self.next) {
-                match &self.slots[number as usize] {
-                    None => self.set_free(number),
-                    Some(slot) if slot.entry.freshness(tick) == Freshness::Dead => {
-                        self.take_out(number, &hasher);
-                        self.set_free(number);
-                    }
-                    Some(_) if old => self.old.join(number, &mut self.next),
-                    Some(_) => self.young.join(number, &mut self.next),
+            while let Some(number) = waiting.leave(&self.slots) {
+                let slot = &self.slots[number];
+                if !slot.is_full() {
+                    self.set_free(number);
+                } else if slot.freshness(tick) == Freshness::Dead {
+                    self.take_out(number, &hasher);
+                    self.set_free(number);
+                } else {
+                    self.join(number, old);
                 }
             }
         }
@@ -141,15 +118,14 @@ impl Shard {
     /// The same entries in no more room than they need. What is known of their use is forgotten.
     pub(super) fn compacted(mut self, hasher: impl Fn(&str) -> u64) -> Self {
         let mut smaller = self.emptied();
-        smaller.grow(self.len());
         for old in [true, false] {
             while let Some(number) = {
-                let next = &self.next;
-                (if old { &mut self.old } else { &mut self.young }).leave(next)
+                let slots = &self.slots;
+                (if old { &mut self.old } else { &mut self.young }).leave(slots)
             } {
-                if let Some(slot) = self.slots[number as usize].take() {
-                    let heavy = weight(&slot.key, &slot.entry, self.floor);
-                    smaller.seat(hasher(&slot.key), slot, heavy, old, &hasher);
+                if let Some((key, entry)) = self.slots[number].take() {
+                    let heavy = weight(&key, entry.record.as_ref(), self.floor);
+                    smaller.seat(hasher(&key), key, entry, heavy, old, &hasher);
                 }
             }
         }
@@ -157,8 +133,8 @@ impl Shard {
     }
 
     /// Every entry.
-    pub(super) fn each(&self) -> impl Iterator<Item = (&CompactString, &Entry)> {
-        self.slots.iter().flatten().map(|slot| (&slot.key, &slot.entry))
+    pub(super) fn each(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.full()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -169,67 +145,69 @@ impl Shard {
         self.young.weight + self.old.weight
     }
 
-    fn is(&self, number: u32, key: &str) -> bool {
-        is(&self.slots, number, key)
-    }
-
     fn line(&mut self, old: bool) -> &mut Line {
         if old { &mut self.old } else { &mut self.young }
     }
 
-    fn is_old(&self, number: u32) -> bool {
-        self.marks[number as usize].load(Ordering::Relaxed) & OLD != 0
+    fn join(&mut self, number: u16, old: bool) {
+        let line = if old { &mut self.old } else { &mut self.young };
+        line.join(number, &mut self.slots);
     }
 
-    fn replace(&mut self, number: u32, entry: Entry, heavy: u64) {
-        let (old, floor) = (self.is_old(number), self.floor);
-        if let Some(slot) = &mut self.slots[number as usize] {
-            let before = weight(&slot.key, &slot.entry, floor);
-            slot.entry = entry;
-            let line = self.line(old);
-            line.weight = line.weight - before + heavy;
-        }
+    fn replace(&mut self, number: u16, entry: Entry, heavy: u64) {
+        let slot = &mut self.slots[number];
+        let (before, old) = (slot.weight(self.floor), slot.is_old());
+        slot.replace(entry);
+        let line = self.line(old);
+        line.weight = line.weight - before + heavy;
     }
 
     fn admit(&mut self, hash: u64, key: CompactString, entry: Entry, heavy: u64, hasher: &impl Fn(&str) -> u64) {
         let old = self.is_ghost(hash);
-        self.seat(hash, Slot { key, entry }, heavy, old, hasher);
+        self.seat(hash, key, entry, heavy, old, hasher);
     }
 
-    fn seat(&mut self, hash: u64, slot: Slot, heavy: u64, old: bool, hasher: &impl Fn(&str) -> u64) {
+    fn seat(
+        &mut self,
+        hash: u64,
+        key: CompactString,
+        entry: Entry,
+        heavy: u64,
+        old: bool,
+        hasher: &impl Fn(&str) -> u64,
+    ) {
         let Some(number) = self.free_slot() else { return };
-        self.slots[number as usize] = Some(slot);
-        *self.marks[number as usize].get_mut() = if old { OLD } else { 0 };
+        self.slots[number].fill(key, entry, old);
         let slots = &self.slots;
-        self.index
-            .insert_unique(hash, number, |number| slots[*number as usize].as_ref().map_or(0, |slot| hasher(&slot.key)));
-        let line = if old { &mut self.old } else { &mut self.young };
-        line.join(number, &mut self.next);
-        line.weight += heavy;
+        self.index.insert_unique(hash, number, |number| hasher(slots[*number].key()));
+        self.join(number, old);
+        self.line(old).weight += heavy;
     }
 
     /// Looks at the first in line: it goes, or gets another turn.
     fn let_one_go(&mut self, hasher: &impl Fn(&str) -> u64) {
         let from_young = self.young.weight > self.room / YOUNG_SHARE || self.old.weight == 0;
-        let next = &self.next;
-        let Some(number) = (if from_young { &mut self.young } else { &mut self.old }).leave(next) else {
+        let slots = &self.slots;
+        let Some(number) = (if from_young { &mut self.young } else { &mut self.old }).leave(slots) else {
             // The weights say that somebody is there, so this line holds nobody but them: nothing is left to go.
             self.line(from_young).weight = 0;
             return;
         };
-        let Some(slot) = &self.slots[number as usize] else { return self.set_free(number) };
-        let uses = self.marks[number as usize].load(Ordering::Relaxed) & USES;
-        let heavy = weight(&slot.key, &slot.entry, self.floor);
-        match (from_young, uses) {
+        let slot = &mut self.slots[number];
+        if !slot.is_full() {
+            return self.set_free(number);
+        }
+        let heavy = slot.weight(self.floor);
+        match (from_young, slot.uses()) {
             (true, WANTED..) => {
+                slot.grow_old();
                 self.young.weight -= heavy;
                 self.old.weight += heavy;
-                *self.marks[number as usize].get_mut() = OLD;
-                self.old.join(number, &mut self.next);
+                self.join(number, true);
             }
             (false, 1..) => {
-                *self.marks[number as usize].get_mut() -= 1;
-                self.old.join(number, &mut self.next);
+                slot.spare();
+                self.join(number, true);
             }
             _ => {
                 let hash = self.take_out(number, hasher);
@@ -242,9 +220,8 @@ impl Shard {
     }
 
     /// Takes an entry out of index and slot; its hash.
-    fn take_out(&mut self, number: u32, hasher: &impl Fn(&str) -> u64) -> u64 {
-        let Some(slot) = &self.slots[number as usize] else { return 0 };
-        let hash = hasher(&slot.key);
+    fn take_out(&mut self, number: u16, hasher: &impl Fn(&str) -> u64) -> u64 {
+        let hash = hasher(self.slots[number].key());
         if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
             found.remove();
         }
@@ -253,42 +230,27 @@ impl Shard {
     }
 
     /// Drops what is in a slot and takes its weight off its line.
-    fn empty(&mut self, number: u32) {
-        let old = self.is_old(number);
-        if let Some(slot) = self.slots[number as usize].take() {
-            let heavy = weight(&slot.key, &slot.entry, self.floor);
+    fn empty(&mut self, number: u16) {
+        let slot = &mut self.slots[number];
+        if slot.is_full() {
+            let (heavy, old) = (slot.weight(self.floor), slot.is_old());
+            slot.empty();
             self.line(old).weight -= heavy;
         }
     }
 
-    fn set_free(&mut self, number: u32) {
-        self.next[number as usize] = self.free;
+    fn set_free(&mut self, number: u16) {
+        self.slots[number].next = self.free;
         self.free = number;
     }
 
-    fn free_slot(&mut self) -> Option<u32> {
+    fn free_slot(&mut self) -> Option<u16> {
         if self.free == NOBODY {
-            // By an eighth, not by half: there are thousands of shards, and what they hold empty adds up.
-            self.grow(self.slots.len() / 8 + 8);
+            self.free = self.slots.grow()?;
         }
         let number = self.free;
-        self.free = *self.next.get(number as usize)?;
+        self.free = self.slots[number].next;
         Some(number)
-    }
-
-    fn grow(&mut self, by: usize) {
-        let start = self.slots.len();
-        let end = (start + by).min(MOST_SLOTS);
-        self.slots.reserve_exact(end - start);
-        self.marks.reserve_exact(end - start);
-        self.next.reserve_exact(end - start);
-        for number in start..end {
-            self.slots.push(None);
-            self.marks.push(AtomicU8::new(0));
-            self.next.push(self.free);
-            // Below MOST_SLOTS, so it fits.
-            self.free = number as u32;
-        }
     }
 
     fn remember(&mut self, hash: u64) {
@@ -298,12 +260,12 @@ impl Shard {
             self.ghosts = vec![0; wanted];
         }
         let place = hash as usize & (self.ghosts.len() - 1);
-        self.ghosts[place] = (hash >> 32) as u32;
+        self.ghosts[place] = ghost(hash);
     }
 
     fn is_ghost(&mut self, hash: u64) -> bool {
         let Some(place) = self.ghosts.len().checked_sub(1).map(|mask| hash as usize & mask) else { return false };
-        let was = self.ghosts[place] == (hash >> 32) as u32;
+        let was = self.ghosts[place] == ghost(hash);
         if was {
             self.ghosts[place] = 0;
         }
@@ -311,6 +273,7 @@ impl Shard {
     }
 }
 
-fn is(slots: &[Option<Slot>], number: u32, key: &str) -> bool {
-    slots[number as usize].as_ref().is_some_and(|slot| slot.key == key)
+/// The part of a hash that tells ghosts apart in one place. Never zero, which is nobody's.
+fn ghost(hash: u64) -> u16 {
+    ((hash >> 16) as u16).max(1)
 }

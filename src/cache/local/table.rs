@@ -8,16 +8,18 @@ use compact_str::CompactString;
 use parking_lot::RwLock;
 
 use super::shard::Shard;
+use super::slots::Slot;
 use crate::cache::Entry;
 
-/// A shard holds about so many entries: making it larger, or sweeping it, must not take a reader's time.
-const SHARD_ENTRIES: u64 = 2048;
+/// A shard holds about so many entries: making it larger, or sweeping it, must not take a reader's time. A hash index of
+/// 2048 places takes 1792; what the shards hold by chance stays below that.
+const SHARD_ENTRIES: u64 = 1600;
 
 /// A shard has room for so much, so that a large record finds a place in it.
 const SHARD_BYTES: u64 = 1 << 20;
 
-/// The most shards, which is for 8 million entries.
-const MOST_SHARDS: u64 = 4096;
+/// The most shards, which is for 26 million entries; with more they grow larger.
+const MOST_SHARDS: u64 = 1 << 14;
 
 /// Entries in shards.
 #[derive(Debug)]
@@ -29,8 +31,7 @@ pub(super) struct Table {
 impl Table {
     /// An empty table of at most so many entries and so many bytes.
     pub(super) fn new(max_entries: u64, max_bytes: u64, floor: u64) -> Self {
-        let wanted = (max_entries / SHARD_ENTRIES).min(max_bytes / SHARD_BYTES).clamp(1, MOST_SHARDS);
-        let count = wanted.next_power_of_two();
+        let count = max_entries.div_ceil(SHARD_ENTRIES).min(max_bytes.div_ceil(SHARD_BYTES)).clamp(1, MOST_SHARDS);
         let room = max_bytes.max(floor) / count;
         Self { shards: (0..count).map(|_| RwLock::new(Shard::new(room, floor))).collect(), state: RandomState::new() }
     }
@@ -38,7 +39,7 @@ impl Table {
     #[inline]
     pub(super) fn get(&self, id: &str) -> Option<Entry> {
         let hash = self.hash(id);
-        self.shard(hash).read().get(hash, id).cloned()
+        self.shard(hash).read().get(hash, id).map(Slot::entry)
     }
 
     pub(super) fn put(&self, id: CompactString, entry: Entry) {
@@ -78,7 +79,8 @@ impl Table {
     /// Every entry, a shard at a time; `f` may take its time, for it holds no lock.
     pub(super) fn each(&self, mut f: impl FnMut(&CompactString, &Entry)) {
         for shard in &self.shards {
-            let copied: Vec<_> = shard.read().each().map(|(key, entry)| (key.clone(), entry.clone())).collect();
+            let copied: Vec<_> =
+                shard.read().each().map(|slot| (CompactString::from(slot.key()), slot.entry())).collect();
             copied.iter().for_each(|(key, entry)| f(key, entry));
         }
     }
@@ -98,7 +100,8 @@ impl Table {
 
     #[inline]
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // The index uses the lowest bits and the highest. The number of shards is a power of two.
-        &self.shards[(hash >> 32) as usize & (self.shards.len() - 1)]
+        // The index uses the lowest bits and the highest: these are from between.
+        let part = u64::from((hash >> 24) as u32);
+        &self.shards[(part * self.shards.len() as u64 >> 32) as usize]
     }
 }

@@ -125,7 +125,7 @@ fn no_key_ever_answers_for_another() {
             let mut sum = 0;
             let mut count = 0;
             cache.each(|key, entry| {
-                sum += weight(key, entry, 200);
+                sum += weight(key, entry.record.as_ref(), 200);
                 count += 1;
             });
             assert_eq!((count, sum), (cache.len(), cache.bytes()), "at step {step}");

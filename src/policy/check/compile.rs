@@ -74,13 +74,22 @@ impl Check<'_> {
     /// Compiles an expression over an answer. What another transport answers with is no name here.
     pub(super) fn reading_expr(&mut self, source: &Spanned<String>, names: &[&str]) -> Option<Expr> {
         let error = match Expr::compile_with(source.get_ref(), names, &self.maps) {
-            Ok(expr) => return Some(expr),
+            Ok(expr) => {
+                self.leads_into_the_body(&source.span(), &expr.paths());
+                return Some(expr);
+            }
             Err(error) => error,
         };
         let name = source.get_ref().get(error.at.clone()).unwrap_or_default();
-        let (what, mend) = if READING_NAMES.contains(&name) {
+        let (what, mend) = if error.what.starts_with("there is no name") && READING_NAMES.contains(&name) {
             let there: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let mend = format!("there are {}", there.join(", "));
+            let columns = match () {
+                () if names.contains(&"rows") => "; a column is `rows[0].NAME`",
+                () if names.contains(&"row") => "; a column is `row.NAME`",
+                () if names.contains(&"answers") => "; a record is `answers[0]`, as in `answers[0].address`",
+                () => "",
+            };
+            let mend = format!("there are {}{columns}", there.join(", "));
             (format!("this type of upstream has no `{name}`"), mend)
         } else {
             (error.what, error.mend)

@@ -24,6 +24,7 @@ impl Check<'_> {
             self.fit_for_a_callers_url(&file, name);
         }
         let method = self.faults.value(file.method.take());
+        let url_span = file.url.as_ref().map(Spanned::span);
         let target = self.target(file.url.take(), file.urls.take(), around);
         let weights = self.weights(file.weights.take(), target.as_ref().map_or(0, |(bases, _)| bases.len()));
         let query = file.query.take().map_or_else(Vec::new, |query| self.pairs(query, "query", around));
@@ -57,6 +58,7 @@ impl Check<'_> {
             verify_tls,
             caller_url: caller.map(|(_, caller_url)| caller_url),
         };
+        self.depends_on_the_question(&http, url_span, around);
         if let Some(tls) = tls.filter(|_| http.wire.tls.server_name.is_some() && http.fixed_host().is_none()) {
             let mend = "give the upstream one `url` whose host does not vary, or take `server_name` out";
             self.faults.at(&tls, "`server_name` stands for one host, and there is none or more than one", mend);
@@ -81,6 +83,9 @@ impl Check<'_> {
         for (name, value) in headers.map(Spanned::into_inner).unwrap_or_default() {
             self.header_name(&name);
             let value = self.faults.value(Some(value));
+            if let Some(value) = &value {
+                self.open_secret(&value.span(), name.get_ref(), value.get_ref());
+            }
             let value = value.and_then(|value| self.template(&value, around.names.request(), Place::Header));
             checked.extend(value.map(|value| (name.into_inner(), value)));
         }

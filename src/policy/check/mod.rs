@@ -17,6 +17,7 @@ mod decoding;
 mod http;
 mod url;
 mod caller_url;
+mod lint;
 mod body;
 mod pairs;
 mod wire;
@@ -45,6 +46,7 @@ use super::maps::Maps;
 use super::{Ambient, Fault, Policy, Vars, Vault};
 use crate::written::{Document, Faults, Source, Span, Spanned, file_text};
 use compile::Names;
+use lint::BodyIs;
 
 #[cfg(test)]
 pub(super) use auth::{further_keys, keys};
@@ -127,6 +129,7 @@ fn parse_text(name: &str, path: &Path, text: &str, vars: &Vars, vault: &Vault) -
             may_be_absent: false,
             site: vars,
             ambient: Arc::default(),
+            body: BodyIs::default(),
             span: document.span(),
         };
         check.policy(name, file, &document)
@@ -156,6 +159,8 @@ struct Check<'a> {
     site: &'a Vars,
     /// The policy's `[vars]` and `[secrets]`, for its templates.
     ambient: Arc<Ambient>,
+    /// What the body is that the expressions of the upstream at hand see.
+    body: BodyIs,
     /// The top of the file.
     span: Span,
 }

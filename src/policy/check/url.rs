@@ -23,6 +23,9 @@ impl Check<'_> {
     ) -> Option<(Vec<String>, Template)> {
         let given = url.is_some();
         let url = self.faults.value(url);
+        if let Some(url) = &url {
+            self.open_secrets_of_url(url);
+        }
         if let Some(urls) = urls {
             return self.bases_and_path(urls.span(), Some(urls), url, around);
         }
@@ -34,7 +37,10 @@ impl Check<'_> {
         }
         let whole = self.template(&url, around.names.request(), Place::Url);
         let Some((base, rest)) = self.leading_var(url.get_ref()) else {
-            self.whole_url(&url.span(), url.get_ref());
+            // Of a variable that is not declared enough is said.
+            if whole.is_some() || !url.get_ref().starts_with("{{") {
+                self.whole_url(&url.span(), url.get_ref());
+            }
             return Some((Vec::new(), whole?));
         };
         whole?;
@@ -113,6 +119,7 @@ impl Check<'_> {
             .collect();
         if let [Part::Code(code), ..] = parts(url)[..]
             && code.starts_with("{{")
+            && !is_var(code)
         {
             let what = format!("`{code}` stands where the URL begins: who asks would choose whom we ask");
             let mend = "write scheme and host in full, or with `{{ vars.NAME }}`; a URL that is the caller's to choose \
@@ -153,7 +160,7 @@ fn value_in_host(url: &str) -> Option<&str> {
             Part::Text(text) => before.push_str(text),
             Part::Code(code) if code.starts_with("{{") => {
                 let in_host = before.split_once("://").is_some_and(|(_, host)| !host.contains(['/', '?', '#']));
-                if in_host && !code.trim_start_matches(['{', '-', ' ']).starts_with("vars.") {
+                if in_host && !is_var(code) {
                     return Some(code);
                 }
             }
@@ -161,6 +168,11 @@ fn value_in_host(url: &str) -> Option<&str> {
         }
     }
     None
+}
+
+/// True for a variable, which stands in the policy or in a site's config.
+fn is_var(code: &str) -> bool {
+    code.trim_start_matches(['{', '-', ' ']).starts_with("vars.")
 }
 
 /// What is wrong with a URL whose code was replaced by digits.
