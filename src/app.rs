@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pulse, Simulated};
-use crate::config::{Config, Endpoint, MemcachedFormat};
+use crate::config::{Config, Endpoint, MemcachedFormat, State};
 use crate::deadline::{Deadline, now, tick};
 use crate::events::{Event, EventType, Events, Running};
 use crate::front::dns;
@@ -30,7 +30,7 @@ use crate::orders::Orders;
 use crate::orders::control::Control;
 use crate::policy::{Fault, Policy};
 use crate::telemetry::recorder;
-use crate::warm::Warming;
+use crate::warm::{Leave, Loading, Warming};
 
 /// How often dead entries are taken away.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -129,11 +129,6 @@ impl App {
         let running =
             running.map(|settings| Running::start(&events, settings, &config.node, config.drain)).transpose()?;
         let running = running.map(Arc::new);
-        let warming = Warming::new(Arc::clone(&lookups));
-        let orders = Arc::new(Orders::new(Arc::clone(&lookups), Arc::clone(&warming)));
-        let control = config.control.as_ref();
-        let control =
-            control.map(|settings| Control::start(settings, &config.node.name, Arc::clone(&orders))).transpose()?;
         // A small table answers the first caller; a large one, or one whose database is gone, holds nobody up.
         let tables = Deadline::after(TABLES_AT_START);
         for lookup in lookups.all().iter() {
@@ -142,12 +137,25 @@ impl App {
         if let Some(cluster) = &cluster {
             cluster.join(&lookups).await;
         }
-        // What was flushed while this node was away must not be its first answer.
-        if let (Some(control), Some(settings)) = (&control, &config.control)
-            && !control.caught_up(Deadline::after(settings.wait)).await
-        {
-            let waited = settings.wait;
-            tracing::warn!(?waited, "serving without what was ordered meanwhile: the control topic cannot be read yet");
+        let warming = Warming::new(Arc::clone(&lookups), Arc::clone(&events));
+        let orders = Arc::new(Orders::new(Arc::clone(&lookups), Arc::clone(&warming)));
+        let mut loading = leave(&config).map(|leave| leave.load(&lookups));
+        let mut control = None;
+        if let Some(settings) = &config.control {
+            // What is flushed must be there already, or it would come back from the disk.
+            if let Some(loading) = &mut loading {
+                loading.settled().await;
+            }
+            // What was flushed while this node was away must not be its first answer.
+            let begun = Control::start(settings, &config.node.name, Arc::clone(&orders))?;
+            if !begun.caught_up(Deadline::after(settings.wait)).await {
+                let waited = settings.wait;
+                tracing::warn!(
+                    ?waited,
+                    "serving without what was ordered meanwhile: the control topic cannot be read yet"
+                );
+            }
+            control = Some(begun);
         }
         let door = Arc::new(Admin {
             lookups: Arc::clone(&lookups),
@@ -191,9 +199,21 @@ impl App {
             let (lookups, drain) = (Arc::clone(&app.lookups), app.drain.clone());
             app.fronts.spawn(async move { cluster.run(lookups, drain.wait()).await });
         }
+        app.keep_warm(loading).await;
         app.door.ready.store(true, Ordering::Release);
         app.events.raise(Event::of_node(EventType::NodeStarted, format!("version {}", env!("CARGO_PKG_VERSION"))));
         Ok(app)
+    }
+
+    /// Waits for what the last process left, leaves it behind in turn, and keeps what is hot warm.
+    async fn keep_warm(&mut self, loading: Option<Loading>) {
+        if let Some(mut loading) = loading {
+            loading.settled().await;
+            let (lookups, drain) = (Arc::clone(&self.lookups), self.drain.clone());
+            self.fronts.spawn(async move { loading.then_keep(lookups, drain.wait()).await });
+        }
+        let (warming, leave, drain) = (Arc::clone(&self.door.warming), leave(&self.config), self.drain.clone());
+        self.fronts.spawn(async move { warming.keep(leave, drain.wait()).await });
     }
 
     fn listen_http(&mut self) -> anyhow::Result<()> {
@@ -325,6 +345,9 @@ impl App {
         self.drain.begin();
         // Each front cuts off by itself what is still there after the drain time.
         while self.fronts.join_next().await.is_some() {}
+        if let Some(leave) = leave(&self.config) {
+            leave.save(&self.lookups).await;
+        }
         self.closing.send_replace(true);
         let grace = Duration::from_secs(1);
         if tokio::time::timeout(grace, async { while self.doors.join_next().await.is_some() {} }).await.is_err() {
@@ -335,6 +358,11 @@ impl App {
             let _ = tokio::task::spawn_blocking(move || running.close()).await;
         }
     }
+}
+
+fn leave(config: &Config) -> Option<Leave> {
+    let State { dir, snapshot, every, wait } = config.state.clone()?;
+    Some(Leave { dir, snapshot, every, wait })
 }
 
 /// Tells of answers of the second rank, and once more at the end.

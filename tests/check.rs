@@ -215,6 +215,33 @@ fn a_ratio_out_of_range() {
 }
 
 #[test]
+fn warm_jobs_that_have_no_keys_or_never_run() {
+    let warm = |lines: &str| policy(&format!("{GOOD}\n[warm]\n{lines}\n"));
+    assert_eq!(
+        warm("schedule = \"30 5 * * 1-5\""),
+        [
+            "lrn.toml:19:12: there are no keys to ask for; write `file = \"keys.txt\"`, `database` and `query`, or `journal = true`: where the keys come from"
+        ]
+    );
+    let never = warm("file = \"keys.txt\"\nschedule = \"61 5 * * *\"\nover = \"0\"\nrate = 0");
+    assert_eq!(never.len(), 3, "{never:?}");
+    assert!(never[0].starts_with("lrn.toml:20:12: `61 5 * * *` is no cron pattern: "), "{never:?}");
+    assert!(never[1].starts_with("lrn.toml:21:8: this duration must not be zero"), "{never:?}");
+    assert!(never[2].starts_with("lrn.toml:22:8: with a rate of 0"), "{never:?}");
+    assert_eq!(
+        warm("query = \"select number from subscribers\""),
+        [
+            "lrn.toml:18:1: `database` is missing; add `database = \"env:NAME\"`, and set NAME to a URL such as postgres://user:password@host/db"
+        ]
+    );
+    let moka = policy(&format!("{GOOD}\n[cache]\nengine = \"moka\"\n[warm]\nkeep_hot = 10\njournal = true\n"));
+    assert!(moka.len() == 2 && moka.iter().all(|fault| fault.contains("the engine `moka` does not tell")), "{moka:?}");
+    let many = policy(&format!("{GOOD}\n[cache]\nmax_entries = 5\n[warm]\nkeep_hot = 10\n"));
+    assert!(many.len() == 1 && many[0].contains("more than the cache holds, which is 5"), "{many:?}");
+    assert_eq!(warm("journal = true\nat_start = true\nkeep_hot = 10"), [""; 0]);
+}
+
+#[test]
 fn an_unclosed_string_hides_nothing() {
     assert_eq!(
         broken("\"vendor-a\"\ntype", "\"vendor-a\ntpye"),

@@ -179,6 +179,72 @@ async fn a_hand_outlives_a_restart_an_order_is_carried_out_once_and_a_bad_one_is
     assert_eq!(vendor.requests(), asked, "what was warmed once is not warmed again");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_snapshot_brings_back_obeys_what_was_ordered_meanwhile() {
+    let Some(kafka) = Kafka::start(None).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = Vendor::start(Mode::OK).await;
+    set_balance(&vendor, 10.0);
+    let policy = account(&vendor);
+    let policies = [("account", policy.as_str())];
+    let lines = |name: &str| {
+        let dir = folder.path().join(format!("{name}.state"));
+        control(&kafka, name, folder.path()) + &format!("[state]\ndir = {dir:?}\nwait = \"20s\"\n")
+    };
+    let running = Proxy::start(&lines("a"), &policies).await;
+    let mut away = Proxy::start(&lines("b"), &policies).await;
+    for node in [&running, &away] {
+        for key in ["4711", "4712", "4713"] {
+            assert_eq!(balance(node, key).await.0, 10.0);
+        }
+    }
+    away.server.tell("TERM");
+    assert!(away.server.ended(Duration::from_secs(20)).await.is_some());
+    set_balance(&vendor, 99.0);
+    let chief = Chief::of(&kafka);
+    chief.order("flush account 4711", r#"{"id":"f-1","order":"flush","lookup":"account","key":"4711"}"#);
+    let pushed =
+        r#"{"id":"p-1","order":"ingest","lookup":"account","records":[{"key":"4712","record":{"balance":55}}]}"#;
+    chief.order("ingest account 4712", pushed);
+    let asked = vendor.requests();
+    let kept = async || (balance(&running, "4712").await == (55.0, "local".to_owned())).then_some(());
+    assert!(until(Duration::from_secs(5), kept).await.is_some(), "{}", running.server.log());
+    assert_eq!(vendor.requests(), asked, "nobody was asked for what was pushed");
+
+    let back = Proxy::start(&lines("b"), &policies).await;
+    assert_eq!(balance(&back, "4711").await, (99.0, "v".to_owned()), "flushed: {}", back.server.whole_log());
+    assert_eq!(balance(&back, "4712").await, (55.0, "local".to_owned()), "pushed: {}", back.server.whole_log());
+    assert_eq!(balance(&back, "4713").await, (10.0, "local".to_owned()), "from the snapshot");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_ordered_runs_on_one_of_three_nodes() {
+    let Some(kafka) = Kafka::start(None).await else { return };
+    let Some(memcached) = Memcached::start().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let vendor = Vendor::start(Mode::OK).await;
+    set_balance(&vendor, 10.0);
+    let keys = folder.path().join("keys.txt");
+    std::fs::write(&keys, (4000..4100).map(|key| format!("{key}\n")).collect::<String>()).unwrap();
+    let policy = account(&vendor).replace("[[upstream]]", &format!("[warm]\nfile = {keys:?}\n[[upstream]]"));
+    let mut nodes = Vec::new();
+    for name in ["a", "b", "c"] {
+        let shared = format!("[shared]\nservers = [\"{}\"]\ntimeout = \"250ms\"\n", memcached.address());
+        nodes.push(Proxy::start(&(control(&kafka, name, folder.path()) + &shared), &[("account", &policy)]).await);
+    }
+    let began = now();
+    Chief::of(&kafka).order("warm_job account", r#"{"id":"j-1","order":"warm_job","lookup":"account"}"#);
+    let ran = |node: &Proxy| node.server.whole_log().matches("dipcache.warm.finished").count();
+    let heard = async || {
+        let elsewhere = |node: &Proxy| node.server.whole_log().contains("another node has made this run");
+        nodes.iter().all(|node| ran(node) > 0 || elsewhere(node)).then_some(())
+    };
+    assert!(until(Duration::from_secs(30), heard).await.is_some(), "{}", nodes[0].server.whole_log());
+    println!("a job that was ordered was known to be done by three nodes after {:?}", now() - began);
+    assert_eq!(nodes.iter().map(ran).sum::<usize>(), 1);
+    assert_eq!(vendor.requests(), 100);
+}
+
 /// The reasons in the dead-letter topic, once there are so many.
 fn dead_letters(brokers: &str, count: usize) -> Vec<String> {
     let mut settings = ClientConfig::new();

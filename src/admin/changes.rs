@@ -46,18 +46,25 @@ pub(super) async fn load_table(
     obey(&admin, Order::Table { lookup, upstream: Some(upstream), force }).await
 }
 
+/// `POST /v1/warm/{lookup}/run`: the policy's own job, now, on this node.
+pub(super) async fn warm_job(State(admin): State<Arc<Admin>>, Path(lookup): Path<String>) -> Said {
+    obey(&admin, Order::WarmJob { lookup }).await
+}
+
 async fn obey(admin: &Admin, order: Order) -> Said {
     match admin.orders.carry_out(order, Reach::Everybody).await {
         Ok(said) => Ok(said + "\n"),
-        Err(why) => {
-            let status = match why {
-                CannotObey::Unknown(_) => StatusCode::NOT_FOUND,
-                CannotObey::Wrong(_) => StatusCode::BAD_REQUEST,
-                CannotObey::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            Err((status, format!("{why}\n")))
-        }
+        Err(why) => Err(refused(&why)),
     }
+}
+
+pub(super) fn refused(why: &CannotObey) -> (StatusCode, String) {
+    let status = match why {
+        CannotObey::Unknown(_) => StatusCode::NOT_FOUND,
+        CannotObey::Wrong(_) => StatusCode::BAD_REQUEST,
+        CannotObey::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{why}\n"))
 }
 
 /// `PUT /v1/sim/{lookup}/{upstream}`: an order to a simulated vendor. Answers what it does from now on.

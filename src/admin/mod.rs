@@ -6,6 +6,7 @@
 
 mod changes;
 mod events;
+mod ingest;
 mod page;
 mod pulse;
 mod status;
@@ -106,13 +107,14 @@ pub async fn serve(
 pub fn router(admin: Arc<Admin>) -> Router {
     let changing = Router::new()
         .route("/v1/health/{lookup}", put(changes::lay_hand))
-        .route("/v1/cache/{lookup}", delete(changes::flush))
+        .route("/v1/cache/{lookup}", delete(changes::flush).put(ingest::ingest))
         .route("/v1/cache/{lookup}/{key}", delete(changes::flush_key))
         .route("/v1/tables/{lookup}/{upstream}", put(changes::load_table))
         .route("/v1/target/{target}", put(targets::avoid).delete(targets::trust))
         .route("/v1/sim/{lookup}/{upstream}", put(changes::order))
         .route("/v1/events/test", post(events::test))
         .route("/v1/warm/{lookup}", post(warm::warm))
+        .route("/v1/warm/{lookup}/run", post(changes::warm_job))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&admin), rights::require));
     Router::new()
         .route("/", get(page::page))

@@ -19,7 +19,7 @@ use serde::Deserialize;
 
 use crate::admin::Admin;
 use crate::deadline::Deadline;
-use crate::warm::keys::Lines;
+use crate::warm::keys::{LONGEST_LINE, Lines};
 use crate::warm::{Job, Key, Keys, NoMore, NotBegun, Pacing, Told};
 
 /// How often progress is told.
@@ -47,19 +47,21 @@ pub(super) async fn warm(
         return (StatusCode::BAD_REQUEST, "`rate` is how many dips a second may be made: write a number above 0\n")
             .into_response();
     }
-    let keys = Streamed { body, lines: Lines::default(), ready: VecDeque::new(), over: false };
-    match admin.warming.begin(&name, keys, Pacing { per_second: wish.rate }) {
+    let keys = Streamed::new(body, LONGEST_LINE);
+    match admin.warming.begin(&name, keys, Pacing { per_second: wish.rate, renew: None }) {
         Ok(job) => ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(progress(job))).into_response(),
-        Err(why) => {
-            let status = match why {
-                NotBegun::Unknown { .. } => StatusCode::NOT_FOUND,
-                NotBegun::NothingKept(_) => StatusCode::CONFLICT,
-                NotBegun::TooMany => StatusCode::TOO_MANY_REQUESTS,
-                NotBegun::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            };
-            (status, format!("{why}\n")).into_response()
-        }
+        Err(why) => refused(&why),
     }
+}
+
+fn refused(why: &NotBegun) -> Response {
+    let status = match why {
+        NotBegun::Unknown { .. } => StatusCode::NOT_FOUND,
+        NotBegun::NothingKept(_) | NotBegun::NoJob(_) | NotBegun::NoKeys(_) => StatusCode::CONFLICT,
+        NotBegun::TooMany => StatusCode::TOO_MANY_REQUESTS,
+        NotBegun::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{why}\n")).into_response()
 }
 
 /// One line now, one every so often, and the last one.
@@ -79,8 +81,8 @@ fn line(told: &Told) -> Bytes {
     json.into()
 }
 
-/// Keys as a request's body brings them.
-struct Streamed {
+/// Lines as a request's body brings them.
+pub(super) struct Streamed {
     body: Body,
     lines: Lines,
     ready: VecDeque<Key>,
@@ -111,6 +113,11 @@ impl Keys for Streamed {
 }
 
 impl Streamed {
+    /// The lines of a body; one that is longer than this many bytes is a bad one.
+    pub(super) fn new(body: Body, longest: usize) -> Self {
+        Self { body, lines: Lines::new(longest), ready: VecDeque::new(), over: false }
+    }
+
     fn end(&mut self) {
         self.over = true;
         self.ready.extend(self.lines.last());

@@ -106,6 +106,11 @@ impl Entry {
         share < 1.0 && tick.saturating_sub(self.born) as f64 > f64::from(self.fresh_ms) * share
     }
 
+    /// True when it is not fresh any more, or past this share of its life.
+    pub fn is_late(&self, share: f64, tick: u64) -> bool {
+        self.freshness(tick) != Freshness::Fresh || self.is_past(share, tick)
+    }
+
     /// What a caller is told.
     pub fn answer(&self, source: Source, tick: u64) -> Answer {
         self.clone().into_answer(source, tick)

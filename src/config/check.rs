@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFile};
-use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Quorum, Ring, Shared, bundle, events, listen};
+use super::file::{AdminFile, ConfigFile, LimitsFile, LogFile, NodeFile, SharedFile, StateFile};
+use super::{AdminRights, Config, Limits, Log, LogFormat, Node, Quorum, Ring, Shared, State, bundle, events, listen};
 use crate::policy::check::secret_mend;
 use crate::policy::{Secret, Vars};
 use crate::written::{Faults, Field, Lines, Plain, Spanned, Word, Written};
@@ -49,6 +49,7 @@ pub(super) fn config(typed: ConfigFile, file: Option<PathBuf>, folder: &Path, fa
         admin: admin(typed.admin.unwrap_or_default(), faults),
         log: log(typed.log.unwrap_or_default(), faults),
         drain: faults.or(drain.time, Duration::from_secs(10)),
+        state: typed.state.and_then(|state| self::state(state, folder, faults)),
         limits: limits(typed.limits.unwrap_or_default(), faults),
         vars: vars(typed.vars.unwrap_or_default(), faults),
         bundles: bundle::check(typed.bundle, faults).into_iter().map(Arc::new).collect(),
@@ -175,6 +176,32 @@ fn log(file: LogFile, faults: &mut Faults) -> Log {
         },
     );
     Log { format, level, mask_numbers }
+}
+
+fn state(file: Spanned<StateFile>, folder: &Path, faults: &mut Faults) -> Option<State> {
+    const MEND: &str = "write `dir = \"/var/lib/dipcache\"`; to leave nothing behind take [state] out";
+    let table = file.span();
+    let file = file.into_inner();
+    if file.dir.is_none() {
+        faults.missing(&table, "dir", "`dir` is missing", MEND);
+    }
+    let snapshot = faults.or(file.snapshot, true);
+    let every = faults.value(file.every).map_or(Duration::from_secs(300), |every| {
+        if *every.get_ref() < Duration::from_secs(1) {
+            faults.at(
+                &every.span(),
+                "a snapshot cannot be written more often than every second",
+                "write \"5m\" or more",
+            );
+        }
+        every.into_inner()
+    });
+    let wait = faults.or(file.wait, Duration::from_secs(2));
+    let dir = faults.value(file.dir)?;
+    if dir.get_ref().is_empty() {
+        faults.at(&dir.span(), "this folder has no name", MEND);
+    }
+    Some(State { dir: beside(folder, dir.get_ref()), snapshot, every, wait })
 }
 
 /// True for levels and filters. A part without `=` would be a module's name to the parser, and is far

@@ -38,6 +38,8 @@ pub(super) struct ConfigFile {
     pub drain: Option<DrainFile>,
     /// How much at once.
     pub limits: Option<LimitsFile>,
+    /// What is left behind for the next process. Left out: nothing, and a restart begins with an empty cache.
+    pub state: Option<Spanned<StateFile>>,
     /// Values that go before the policies' own `[vars]`, by name.
     pub vars: Option<IndexMap<Spanned<String>, Spanned<Written<Plain>>>>,
     /// Lookups that one call asks together, by the bundle's name.
@@ -221,6 +223,21 @@ pub(super) struct LogFile {
 pub(super) struct DrainFile {
     /// How long dips under way may go on. Default: 10s.
     pub time: Field<Duration>,
+}
+
+/// `[state]`: what is left behind for the next process.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct StateFile {
+    /// The folder: snapshots of the local caches, journals of hot keys.
+    pub dir: Field<String>,
+    /// Whether the local caches are written down. Default: true.
+    pub snapshot: Field<bool>,
+    /// How often; and at the end. Default: "5m".
+    pub every: Field<Duration>,
+    /// How long readiness waits at start until it is loaded. Default: "2s".
+    pub wait: Field<Duration>,
 }
 
 /// `[limits]`: how much at once.

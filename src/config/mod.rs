@@ -61,6 +61,8 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds for what comes in.
     pub limits: Limits,
+    /// What is left behind for the next process; `None`: nothing.
+    pub state: Option<State>,
     /// Values that go before the policies' own `[vars]`.
     pub vars: Vars,
     /// Lookups that one call asks together.
@@ -79,6 +81,7 @@ impl Config {
             ("[simulator]", self.simulator != other.simulator),
             ("[log]", self.log != other.log),
             ("[drain]", self.drain != other.drain),
+            ("[state]", self.state != other.state),
             ("[limits] max_connections", self.limits.max_connections != other.limits.max_connections),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
@@ -200,6 +203,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What a process leaves behind for the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The folder: journals of hot keys, snapshots.
+    pub dir: PathBuf,
+    /// Whether the local caches are written down.
+    pub snapshot: bool,
+    /// How often.
+    pub every: Duration,
+    /// How long readiness waits at start until the snapshots are loaded.
+    pub wait: Duration,
 }
 
 /// Bounds for what comes in.

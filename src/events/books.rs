@@ -31,6 +31,8 @@ pub(super) struct Tally {
     /// The next number to be sent, and how many above it are sent already.
     pub next: u64,
     pub ahead: u64,
+    /// How many from `next` on are lost already.
+    pub missing: u64,
     pub sinks: Vec<SinkFigures>,
 }
 
@@ -82,8 +84,8 @@ impl Books {
         Figures {
             queued: next.saturating_sub(self.start) + refused,
             delivered: state.delivered,
-            spooled: next.saturating_sub(state.next).saturating_sub(state.ahead),
-            dropped: state.dropped + refused,
+            spooled: next.saturating_sub(state.next).saturating_sub(state.ahead + state.missing),
+            dropped: state.dropped + state.missing + refused,
             dead: state.dead,
             pending: state.pending,
             sinks: state.sinks,
@@ -92,6 +94,11 @@ impl Books {
 }
 
 impl Figures {
+    /// Those of the dropped that are nowhere.
+    pub fn lost(&self) -> u64 {
+        self.dropped - self.dead
+    }
+
     /// True when nothing is unaccounted for.
     pub fn balance(&self) -> bool {
         self.queued == self.delivered + self.spooled + self.dropped + self.pending

@@ -302,6 +302,7 @@ impl Courier {
         self.tally.pending = cursor.pending() as u64;
         self.tally.next = cursor.next();
         self.tally.ahead = cursor.ahead() as u64;
+        self.tally.missing = cursor.missing(&self.journal);
         self.books.tell(&self.tally);
         // A note is a file's renaming: not one for each event.
         let now = now();

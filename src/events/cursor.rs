@@ -11,6 +11,8 @@ use crate::events::spool::{Journal, Keys, Reader, Record};
 
 /// Sent and not settled, at most.
 pub(super) const WINDOW: usize = 10_000;
+/// The most that they may weigh; the sink may hold as much again.
+const WINDOW_WEIGHT: usize = 16 * 1024 * 1024;
 /// Of which the backlog leaves so many to the news.
 const FOR_NEWS: usize = 1_000;
 /// How far the newest that is sent may be from the oldest that is not settled.
@@ -26,6 +28,8 @@ pub(super) struct Cursor {
     /// Above `next`, and sent already.
     ahead: BTreeSet<u64>,
     in_flight: BTreeMap<u64, Arc<Record>>,
+    /// What those weigh.
+    weight: usize,
     /// To be sent again once nothing is in flight.
     failed: BTreeSet<u64>,
     news: Option<News>,
@@ -59,6 +63,7 @@ impl Cursor {
             next: floor,
             ahead: BTreeSet::new(),
             in_flight: BTreeMap::new(),
+            weight: 0,
             failed: BTreeSet::new(),
             news: None,
             single_below: 0,
@@ -80,6 +85,13 @@ impl Cursor {
     /// How many above `next` are sent or settled.
     pub(super) fn ahead(&self) -> usize {
         self.ahead.len()
+    }
+
+    /// How many are not sent, and nobody has them any more.
+    pub(super) fn missing(&self, journal: &Journal) -> u64 {
+        let first = journal.first();
+        let sent = self.ahead.range(..first).count() as u64;
+        first.saturating_sub(self.next).saturating_sub(sent)
     }
 
     /// Sent or to be sent again, and not settled.
@@ -112,8 +124,7 @@ impl Cursor {
         } else {
             self.news = None;
         }
-        let room = WINDOW.saturating_sub(self.in_flight.len());
-        let room = if self.news.is_some() { room.saturating_sub(FOR_NEWS) } else { room };
+        let room = if self.news.is_some() { self.room().saturating_sub(FOR_NEWS) } else { self.room() };
         let is_spread = self.next.saturating_sub(self.floor()) > SPREAD as u64;
         if room > 0 && !is_spread {
             self.plan_backlog(reader, room.min(BATCH), journal.next(), &mut plan);
@@ -121,11 +132,21 @@ impl Cursor {
         plan
     }
 
+    /// How many more may be with the sink.
+    fn room(&self) -> usize {
+        if self.weight < WINDOW_WEIGHT { WINDOW.saturating_sub(self.in_flight.len()) } else { 0 }
+    }
+
     fn plan_backlog(&mut self, reader: &mut Reader, most: usize, end: u64, plan: &mut Plan) {
         if self.next >= end {
             return;
         }
-        for record in reader.read(self.next, most) {
+        let records = reader.read(self.next, most);
+        if records.is_empty() {
+            // There was something, and nobody has it any more.
+            plan.lost += self.pass_to(end);
+        }
+        for record in records {
             plan.lost += self.pass_to(record.offset);
             self.next = record.offset + 1;
             if self.ahead.remove(&record.offset) {
@@ -139,6 +160,7 @@ impl Cursor {
         if record.is_dropped() {
             plan.lost += 1;
         } else {
+            self.weight += record.weight();
             self.in_flight.insert(record.offset, Arc::clone(&record));
             plan.send.push(record);
         }
@@ -157,6 +179,7 @@ impl Cursor {
 
     fn plan_news(&mut self, journal: &Journal, plan: &mut Plan) {
         let (next, tail_start, end) = (self.next, journal.tail_start(), journal.next());
+        let room = self.room().min(BATCH);
         let news = self.news.get_or_insert_with(|| News {
             backlog_end: end,
             next: end,
@@ -174,7 +197,6 @@ impl Cursor {
             news.waiting.join(&journal.keys_between(news.next, tail_start));
             news.next = tail_start;
         }
-        let room = WINDOW.saturating_sub(self.in_flight.len()).min(BATCH);
         if self.ahead.len() >= SPREAD {
             return;
         }
@@ -195,12 +217,14 @@ impl Cursor {
 
     /// The sink is done with it: it has it, or it never will.
     pub(super) fn settle(&mut self, offset: u64) -> Option<Arc<Record>> {
-        self.in_flight.remove(&offset)
+        let record = self.in_flight.remove(&offset)?;
+        self.weight -= record.weight();
+        Some(record)
     }
 
     /// The sink gave it back: it is sent again, and everything behind it waits for that.
     pub(super) fn fail(&mut self, offset: u64) {
-        if self.in_flight.remove(&offset).is_some() {
+        if self.settle(offset).is_some() {
             self.failed.insert(offset);
         }
     }
@@ -218,6 +242,7 @@ impl Cursor {
 
     /// Takes back all that is with the sink.
     pub(super) fn fail_all(&mut self) {
+        self.weight = 0;
         self.failed.extend(std::mem::take(&mut self.in_flight).into_keys());
     }
 

@@ -20,6 +20,7 @@ mod event;
 mod form;
 mod summary;
 mod log;
+mod losses;
 mod teller;
 mod courier;
 mod cursor;

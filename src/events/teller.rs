@@ -16,6 +16,7 @@ use crate::events::courier::{Courier, Way};
 use crate::events::cursor::Cursor;
 use crate::events::dead_letter::DeadLetters;
 use crate::events::form::Scribe;
+use crate::events::losses::Losses;
 use crate::events::sink::{CannotMake, Note, Sink};
 use crate::events::spool::{CannotOpen, Draft, Journal, Limits};
 use crate::events::{Event, Events, Figures, log};
@@ -115,7 +116,7 @@ impl Running {
         };
         let mut couriers = Vec::new();
         for (name, sinks) in groups {
-            couriers.push(running.courier(name, sinks, &dead_letters, drain)?);
+            couriers.push(running.courier(name, sinks, config.form, &dead_letters, drain)?);
         }
         let (queue, waiting) = sync_channel(QUEUE);
         events.queue.set(queue).map_err(|_| CannotStart::Twice)?;
@@ -124,7 +125,10 @@ impl Running {
             scribe: Scribe::new(node.clone(), config.form, wall_clock()),
             seq: 0,
             journal,
+            events: Arc::clone(events),
             lines: running.lines.clone(),
+            books: running.books.clone(),
+            losses: Losses::default(),
             closing: Arc::clone(&running.closing),
             marks: Vec::new(),
             lamented: None,
@@ -141,6 +145,7 @@ impl Running {
         &mut self,
         name: &str,
         sinks: &[config::Sink],
+        form: config::EventsForm,
         dead_letters: &Arc<DeadLetters>,
         drain: Duration,
     ) -> Result<Courier, CannotStart> {
@@ -148,7 +153,7 @@ impl Running {
         let ways = sinks
             .iter()
             .enumerate()
-            .map(|(index, sink)| Ok(Way::new(sink.name().into(), Sink::make(sink, index, &notes)?)))
+            .map(|(index, sink)| Ok(Way::new(sink.name().into(), Sink::make(sink, form, index, &notes)?)))
             .collect::<Result<Vec<_>, CannotMake>>()?;
         let (reader, ledger) = self.journal.reader(name);
         let sinks =
@@ -211,16 +216,19 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 }
 
 struct Teller {
+    events: Arc<Events>,
     waiting: Receiver<Post>,
     scribe: Scribe,
     seq: u64,
     journal: Arc<Journal>,
     lines: Vec<Line>,
+    books: Vec<Arc<Books>>,
     closing: Arc<AtomicBool>,
     /// Answered once the disk has what came before them.
     marks: Vec<oneshot::Sender<()>>,
     lamented: Option<Instant>,
     trouble: bool,
+    losses: Losses,
 }
 
 impl Teller {
@@ -236,6 +244,9 @@ impl Teller {
                 if self.trouble || self.journal.trouble().is_some() {
                     self.write();
                 }
+                let unspooled = self.events.lost.load(Ordering::Relaxed);
+                let lost = self.books.iter().map(|books| books.figures(unspooled).lost()).max();
+                self.losses.tell(lost.unwrap_or(unspooled), chores, &self.events);
             }
             match (came, closing) {
                 (false, true) => return,

@@ -166,16 +166,119 @@ async fn kept_means_on_disk() {
     assert!(running.journal().bytes() > 100);
 }
 
-/// What a call pays. With a log that takes no line, a spool that cannot be written, and no sink: nobody takes
-/// anything off, so the queue fills and overflows meanwhile. The bound is for an optimized build on a quiet
-/// machine; elsewhere this only shows that nothing blocks.
 #[test]
-fn raising_costs_a_call_next_to_nothing() {
+fn the_books_balance_at_every_moment() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("spool"), "a file in the way").unwrap();
-    let (events, _running) = start(&settings(folder.path(), EventsMode::All, &[]));
+    fs::create_dir(folder.path().join("a")).unwrap();
+    let (events, running) = start(&settings(folder.path(), EventsMode::All, &["a", "b"]));
+    let mut looks = 0;
+    for n in 0..20_000 {
+        events.raise(about(["lrn", "cnam", "rate"][n % 3], n));
+        if n % 50 == 0 {
+            for (name, figures) in running.figures() {
+                assert!(figures.balance(), "{name}: {figures:?}");
+            }
+            looks += 1;
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        if n == 10_000 {
+            fs::remove_dir(folder.path().join("a")).unwrap();
+        }
+    }
+    assert!(looks >= 400);
+    until("both have them", || {
+        let figures = running.figures();
+        assert!(figures.iter().all(|(_, figures)| figures.balance()), "{figures:?}");
+        figures.iter().all(|(_, figures)| figures.delivered >= 20_000)
+    });
+    running.close();
+}
+
+/// 3,000 events that no sink takes, in a spool that has room for a part of them, and more than memory holds; what is left arrives, and no more.
+fn what_a_full_spool_keeps(when_full: WhenFull) -> Vec<usize> {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("a");
+    fs::create_dir(&in_the_way).unwrap();
+    let mut settings = settings(folder.path(), EventsMode::All, &["a"]);
+    (settings.spool_max, settings.when_full) = (200_000, when_full);
+    let (events, running) = start(&settings);
+    let filler = "x".repeat(4_000);
+    for n in 0..1_500 {
+        events.raise(about("lrn", n));
+        events.raise(Event { reason: filler.clone(), ..about("cnam", n) });
+        if n % 100 == 0 {
+            std::thread::sleep(Duration::from_millis(20));
+            let (_, figures) = running.figures().remove(0);
+            assert!(figures.balance(), "{when_full:?}: {figures:?}");
+        }
+    }
+    let dropping = |event: EventType| events.recent().iter().any(|told| told.event == event && told.to == "dropping");
+    until("the loss is told", || dropping(EventType::SinkDown));
+    assert!(running.journal().bytes() <= 200_000, "{when_full:?}: {} bytes", running.journal().bytes());
+    fs::remove_dir(&in_the_way).unwrap();
+    until("the rest arrives", || {
+        let (_, figures) = running.figures().remove(0);
+        assert!(figures.balance(), "{when_full:?}: {figures:?}");
+        figures.spooled + figures.pending == 0
+    });
+    let (_, figures) = running.figures().remove(0);
+    running.close();
+    assert!(figures.dropped > 0 && figures.delivered > 0, "{when_full:?}: {figures:?}");
+    let kept: Vec<usize> = reasons(&in_the_way, "lrn").iter().map(|number| number.parse().unwrap()).collect();
+    assert!(kept.is_sorted(), "{when_full:?}: {kept:?}");
+    kept
+}
+
+#[test]
+fn a_full_spool_drops_by_the_operators_choice_and_tells() {
+    let oldest = what_a_full_spool_keeps(WhenFull::Oldest);
+    assert_eq!(oldest.last(), Some(&1_499), "the newest are there");
+    for when_full in [WhenFull::Newest, WhenFull::Refuse] {
+        let kept = what_a_full_spool_keeps(when_full);
+        assert_eq!(kept[..10], (0..10).collect::<Vec<_>>(), "{when_full:?}: the oldest are there");
+        assert!(!kept.contains(&1_499), "{when_full:?}");
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn dead_kafka() -> Sink {
+    Sink::Kafka {
+        name: "k1".into(),
+        brokers: vec!["127.0.0.1:1".into()],
+        topic: "t".into(),
+        properties: vec![],
+        headers: vec![],
+        create_topic: true,
+    }
+}
+
+/// OpenSIPS' event_virtual asks a dead one again for every event, and waits each time.
+#[cfg(feature = "kafka")]
+#[test]
+fn brokers_that_are_not_there_hold_up_one_event_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path(), EventsMode::Failover, &["b"]);
+    settings.sinks.insert(0, dead_kafka());
+    let (events, running) = start(&settings);
+    let file = folder.path().join("b");
+    events.raise(about("lrn", 0));
+    until("the file takes over", || reasons(&file, "lrn").len() == 1);
+    for n in 1..20 {
+        let raised = now();
+        events.raise(about("lrn", n));
+        until("it is passed over", || reasons(&file, "lrn").len() == n + 1);
+        assert!(now() - raised < Duration::from_secs(1), "{n}: {:?}", now() - raised);
+    }
+    assert_eq!(reasons(&file, "lrn"), numbers(20));
+    running.close();
+    let (_, figures) = running.figures().remove(0);
+    assert!(figures.balance() && figures.delivered == figures.queued, "{figures:?}");
+}
+
+/// What a call pays for one event, in order.
+fn costs_of_raising(count: usize, events: &Events) -> Vec<Duration> {
     let event = about("lrn", 1);
-    let mut took: Vec<Duration> = (0..100_000)
+    let mut took: Vec<Duration> = (0..count)
         .map(|_| {
             let event = event.clone();
             let start = now();
@@ -184,8 +287,42 @@ fn raising_costs_a_call_next_to_nothing() {
         })
         .collect();
     took.sort_unstable();
-    let p99 = took[took.len() * 99 / 100];
-    println!("raise: p50 {:?}, p99 {p99:?}, max {:?}", took[took.len() / 2], took[took.len() - 1]);
-    let bound = if cfg!(debug_assertions) { Duration::from_millis(1) } else { Duration::from_micros(2) };
-    assert!(p99 < bound, "{p99:?}");
+    took
+}
+
+/// However sick what is behind it is: a disk that is full, a spool that cannot be written, brokers that are not there. `DIPCACHE_FULL=1`
+/// and an optimized build hold it to two microseconds, with a queue that overflows meanwhile; elsewhere, among
+/// other tests, it only shows that nothing blocks.
+#[test]
+fn raising_costs_a_call_next_to_nothing_whatever_is_broken() {
+    let is_strict = !cfg!(debug_assertions) && std::env::var_os("DIPCACHE_FULL").is_some();
+    let (count, bound) =
+        if is_strict { (200_000, Duration::from_micros(2)) } else { (10_000, Duration::from_millis(1)) };
+    for broken in ["nothing", "the disk is full", "the spool cannot be written", "no broker"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(folder.path(), EventsMode::All, &[]);
+        match broken {
+            "the spool cannot be written" => fs::write(folder.path().join("spool"), "a file in the way").unwrap(),
+            #[cfg(feature = "kafka")]
+            "no broker" => settings.sinks.push(dead_kafka()),
+            _ => {}
+        }
+        settings.spool_max = 1 << 20;
+        let events = Arc::new(Events::default());
+        let node = Node { name: "edge-1".to_owned(), zone: String::new() };
+        let running = Running::start(&events, &settings, &node, Duration::ZERO).unwrap();
+        if broken == "the disk is full" {
+            let first = folder.path().join("spool").join(format!("{:020}.seg", 0));
+            std::os::unix::fs::symlink("/dev/full", first).unwrap();
+        }
+        let took = costs_of_raising(count, &events);
+        let (p99, longest) = (took[took.len() * 99 / 100], took[took.len() - 1]);
+        println!("raise, {broken}: p50 {:?}, p99 {p99:?}, longest {longest:?}", took[took.len() / 2]);
+        assert!(p99 < bound, "{broken}: {p99:?}");
+        assert!(longest < Duration::from_secs(1), "{broken}: {longest:?}");
+        if ["the disk is full", "the spool cannot be written"].contains(&broken) {
+            until(broken, || running.journal().trouble().is_some());
+        }
+        running.close();
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::answer::Outcome;
 use crate::deadline::{Deadline, Instant, now, wall_clock};
@@ -80,10 +81,11 @@ pub(super) async fn attempt(
         Err(failure) => failure.outcome(),
     };
     lookup.meters.upstreams[index].ended(judged, pass.took(now()));
-    if judged.is_answer() {
+    // What a warm dip took may be its thread's doing, and calls are timed by what is known here.
+    if judged.is_answer() && !pass.is_idle() {
         member.took(pass.took(now()));
     }
-    settle(&lookup, index, &question, pass, &result);
+    settle(&lookup, index, &question, pass, &result, times.cut);
     pay(&lookup, judged);
     match result {
         Ok(Judgement { outcome, record, ttl, keep, next, .. }) if outcome.is_answer() => {
@@ -122,11 +124,13 @@ async fn ask(
 ) -> (Pass, Result<Judgement, Failure>) {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
     let cut = policy.total_timeout.map_or(times.cut, |total| Deadline::after(total).earlier(times.cut));
-    let mut asking = Box::pin(cut.limit(member.upstream.ask(policy, question, cut)));
+    let upstream = if pass.is_idle() { member.beside(policy) } else { &member.upstream };
+    let mut asking = Box::pin(cut.limit(upstream.ask(policy, question, cut)));
     let answered = match times.overdue.limit(&mut asking).await {
         Some(answered) => answered,
         None => {
-            if apart::is_one_place(lookup, index)
+            if !is_ours(&pass, times.overdue)
+                && apart::is_one_place(lookup, index)
                 && let Some(change) = pass.overdue(now())
             {
                 note_change(lookup, index, change);
@@ -150,6 +154,14 @@ async fn ask(
     (pass, judged)
 }
 
+/// How late a timer may be before it is the machine that is slow and not the upstream.
+const LATE: Duration = Duration::from_millis(10);
+
+/// True when a dip that nobody waits for is behind its time because its thread had none: calls go first.
+fn is_ours(pass: &Pass, due: Deadline) -> bool {
+    pass.is_idle() && now().saturating_duration_since(due.moment()) > LATE
+}
+
 /// Pays for a dip; with the last of the money every upstream is left alone until there is some again.
 fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
     let Some(spend) = &lookup.spend else { return };
@@ -167,7 +179,14 @@ fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
 }
 
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
-fn settle(lookup: &Arc<Lookup>, index: usize, question: &Question, pass: Pass, result: &Result<Judgement, Failure>) {
+fn settle(
+    lookup: &Arc<Lookup>,
+    index: usize,
+    question: &Question,
+    pass: Pass,
+    result: &Result<Judgement, Failure>,
+    cut: Deadline,
+) {
     let now = now();
     let is_apart = apart::ended(lookup, index, question, result, now);
     if let Ok(judgement) = result {
@@ -186,8 +205,12 @@ fn settle(lookup: &Arc<Lookup>, index: usize, question: &Question, pass: Pass, r
         Ok(judgement) if judgement.outcome.is_failure() && judgement.sample => Some(true),
         // A vendor that asks for patience is alive, which is all that a probe wants to know.
         Ok(_) => pass.is_probe().then_some(false),
+        Err(failure) if is_ours(&pass, cut) && failure.kind == FailureKind::Timeout => None,
         Err(failure) => failure.is_theirs().then_some(true),
     };
+    // Whether it was the upstream that was slow, nobody can tell where the thread may have had no time.
+    let slow = pass.is_idle() && pass.took(now) > lookup.policy.breaker.slow;
+    let failed = failed.filter(|failed| *failed || !slow);
     if let Some(change) = pass.end(now, failed) {
         note_change(lookup, index, change);
     }

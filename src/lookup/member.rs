@@ -1,7 +1,7 @@
 //! One upstream as the pipeline sees it: the transport, its health, and what it was asked last.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,6 +19,9 @@ pub struct Member {
     pub name: Arc<str>,
     /// How it is spoken to.
     pub upstream: Upstream,
+    /// How it is spoken to where nobody waits, from the first such dip on: with connections of its own, which live on
+    /// another thread.
+    beside: OnceLock<Option<Upstream>>,
     /// Whether it may be asked.
     pub health: Arc<UpstreamHealth>,
     /// The keys and credentials that are left alone while it may be asked for others.
@@ -63,6 +66,7 @@ impl Member {
         Ok(Self {
             name: Arc::clone(&policy.name),
             upstream: Upstream::build_after(policy, before.map(|before| &before.upstream))?,
+            beside: OnceLock::new(),
             health: UpstreamHealth::new(breaker, policy.concurrency, policy.rate, now()),
             apart: Apart::default(),
             last: Mutex::new(None),
@@ -70,6 +74,13 @@ impl Member {
             watched: AtomicBool::new(false),
             alerted: Mutex::new(None),
         })
+    }
+
+    /// How it is spoken to where nobody waits.
+    pub(super) fn beside(&self, policy: &UpstreamPolicy) -> &Upstream {
+        // What was built once is built again; should it fail all the same, the first one does.
+        let beside = self.beside.get_or_init(|| Upstream::build_beside(policy, &self.upstream).ok());
+        beside.as_ref().unwrap_or(&self.upstream)
     }
 
     /// Remembers how long an answer took.

@@ -21,10 +21,12 @@ mod attempt;
 pub mod flight;
 mod follow;
 mod gather;
+mod ingest;
 mod member;
 mod probe;
 mod race;
 mod registry;
+mod restart;
 mod sharing;
 mod cluster;
 mod lease;
@@ -53,9 +55,11 @@ use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
 pub use cluster::Cluster;
+pub use ingest::Pushed;
 pub use lease::Lease;
 pub use member::Member;
 pub use registry::Lookups;
+pub use restart::Flushed;
 pub use warm::{Idle, Warmed};
 
 /// One lookup, running: its policy, its cache, its flights, its upstreams and their health.
@@ -96,6 +100,10 @@ pub struct Lookup {
     since: Instant,
     /// True once another policy runs under this name.
     retired: AtomicBool,
+    /// What was flushed lately, for who keeps the cache on disk.
+    flushed: Mutex<Flushed>,
+    /// Where callers are served: what they may come to wait for runs there, whoever begins it.
+    home: Option<tokio::runtime::Handle>,
 }
 
 impl Lookup {
@@ -254,7 +262,7 @@ impl Lookup {
             return;
         }
         let lookup = Arc::clone(self);
-        tokio::spawn(async move { sharing::fly(&lookup, question, pilot, purpose).await });
+        self.spawn_home(async move { sharing::fly(&lookup, question, pilot, purpose).await });
     }
 
     /// True when there is a stale record and waiting for a fresh one is a poor bet: when nobody may be asked, within the
@@ -285,6 +293,22 @@ impl Lookup {
         }
         // A checked policy has at least one upstream.
         why.map_or(Ok(()), Err)
+    }
+
+    /// The cluster that this node is one of.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.as_ref()
+    }
+
+    /// Runs something that callers may come to wait for: never on the thread of warm jobs, which has no time for them.
+    fn spawn_home<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        match &self.home {
+            Some(home) => home.spawn(work),
+            None => tokio::spawn(work),
+        }
     }
 
     /// The lookup of this name.

@@ -24,7 +24,7 @@ const TURNS: u32 = 3;
 /// Watches this upstream until its breaker closes. Does nothing when somebody does already.
 pub(super) fn watch(lookup: &Arc<Lookup>, index: usize) {
     if lookup.members[index].take_watch() {
-        tokio::spawn(keep_watch(Arc::downgrade(lookup), index));
+        lookup.spawn_home(keep_watch(Arc::downgrade(lookup), index));
     }
 }
 
@@ -125,8 +125,9 @@ async fn probe(lookup: &Arc<Lookup>, index: usize) {
 
 /// Looks at the flag again when an upstream's hold ends, since nothing else may happen at that moment.
 pub(super) fn wake_after_hold(lookup: &Arc<Lookup>, index: usize) {
+    let home = Arc::clone(lookup);
     let lookup = Arc::downgrade(lookup);
-    tokio::spawn(async move {
+    home.spawn_home(async move {
         // A hold may grow while it lasts.
         while let Some(until) = held_until(&lookup, index) {
             tokio::time::sleep_until(until).await;

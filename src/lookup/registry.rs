@@ -237,6 +237,8 @@ impl Lookup {
             turning: Mutex::default(),
             since: now(),
             retired: AtomicBool::new(false),
+            flushed: Mutex::default(),
+            home: tokio::runtime::Handle::try_current().ok(),
         })
     }
 }

@@ -152,6 +152,15 @@ impl Lookup {
 
     /// True when another node has asked for this already: then it is kept here too, and needs no dip.
     pub async fn is_known_elsewhere(self: &Arc<Self>, question: &Question) -> bool {
+        if self.memory().is_none() {
+            return false;
+        }
+        let (lookup, question) = (Arc::clone(self), question.clone());
+        // Connections belong to the thread that made them, and callers use the same ones.
+        self.spawn_home(async move { lookup.look_elsewhere(&question).await }).await.unwrap_or(false)
+    }
+
+    async fn look_elsewhere(self: &Arc<Self>, question: &Question) -> bool {
         let Some((cluster, era)) = self.memory() else { return false };
         // A flush that comes meanwhile begins another era.
         let disowned = AtomicBool::new(false);
@@ -165,7 +174,7 @@ impl Lookup {
 
     /// True for an answer that was given before its key was flushed, or asked for before: its server may have been away
     /// just then, and its writer may not have heard of it yet.
-    fn was_flushed(&self, entry: &Entry, id: &str, tick: u64) -> bool {
+    pub(super) fn was_flushed(&self, entry: &Entry, id: &str, tick: u64) -> bool {
         let born = calendar().saturating_sub(entry.age_ms(tick));
         let under_way = u64::try_from(self.policy.budget.background.as_millis()).unwrap_or(u64::MAX);
         self.mind.flushed(id).is_some_and(|flushed| born <= flushed.saturating_add(under_way))
@@ -221,6 +230,7 @@ impl Lookup {
     /// Forgets every entry here. What is under way while the new era begins belongs to neither: disowned on both sides of
     /// the step, it is not kept.
     pub(super) fn start_over(&self, begin: impl FnOnce()) {
+        self.flushed.lock().note_all();
         self.flights.disown_all();
         begin();
         self.flights.disown_all();
@@ -228,6 +238,7 @@ impl Lookup {
     }
 
     pub(super) fn forget_here(&self, id: &str) -> bool {
+        self.flushed.lock().note(id);
         self.flights.disown(id);
         self.local.forget(id)
     }

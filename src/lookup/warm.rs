@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use crate::answer::Outcome;
-use crate::cache::entry::Freshness;
 use crate::deadline::{Deadline, now, tick};
 use crate::health::{Pass, Refused};
 use crate::lookup::Lookup;
@@ -37,12 +36,12 @@ impl Lookup {
         !self.tables_only && !self.policy.cache.found.is_zero()
     }
 
-    /// True when this needs no dip: it is fresh and not about to be renewed, or is never asked at all.
-    pub fn is_warm(&self, question: &Question) -> bool {
+    /// True when this needs no dip: it is fresh and not past this share of its life (`None`: the policy's
+    /// `refresh_ahead`), or is never asked at all.
+    pub fn is_warm(&self, question: &Question, share: Option<f64>) -> bool {
         let tick = tick();
-        let fresh = self.local.get(&question.id, tick).is_some_and(|entry| {
-            entry.freshness(tick) == Freshness::Fresh && !entry.is_past(self.policy.cache.refresh_ahead, tick)
-        });
+        let share = share.unwrap_or(self.policy.cache.refresh_ahead);
+        let fresh = self.local.peek(&question.id, tick).is_some_and(|entry| !entry.is_late(share, tick));
         fresh || !self.policy.applies(question)
     }
 
@@ -59,8 +58,12 @@ impl Lookup {
 
     /// Asks for a key that nobody waits for. Ends by the background budget.
     pub async fn warm(self: &Arc<Self>, question: Question, idle: Idle) -> Warmed {
+        let mut ours = true;
         let landed = match self.flights.board_idle(&question.id) {
-            Some(Boarding::Follow(ticket)) => ticket.landed(),
+            Some(Boarding::Follow(ticket)) => {
+                ours = false;
+                ticket.landed()
+            }
             Some(Boarding::Lead(pilot, ticket)) => {
                 let lookup = Arc::clone(self);
                 let lane = Lane::Idle(Some(idle.0));
@@ -72,7 +75,8 @@ impl Lookup {
         // A flight is over by then; this only says so to whoever reads it.
         let end = Deadline::after(self.policy.budget.background + self.policy.budget.call);
         match end.limit(landed).await {
-            Some(answer) if answer.outcome.is_answer() => Warmed::Asked(answer.outcome),
+            Some(answer) if answer.outcome.is_answer() && ours => Warmed::Asked(answer.outcome),
+            Some(answer) if answer.outcome.is_answer() => Warmed::Fresh,
             Some(answer) => Warmed::Failed(answer.outcome),
             None => Warmed::Failed(Outcome::Timeout),
         }

@@ -17,8 +17,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::health::Override;
-use crate::lookup::{Lookup, Lookups};
+use crate::lookup::{Lookup, Lookups, Pushed};
 use crate::warm::{Job, Key, NotBegun, Pacing, Warming};
+
+/// Records that are kept before somebody else may have the thread.
+const RUN: usize = 64;
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +58,18 @@ pub enum Order {
         /// Dips a second at most.
         per_second: Option<f64>,
     },
+    /// Run the policy's own warm job now: once in the cluster where every node hears of it.
+    WarmJob {
+        /// The lookup.
+        lookup: String,
+    },
+    /// Keep records that another system knows, without asking anybody.
+    Ingest {
+        /// The lookup.
+        lookup: String,
+        /// The records.
+        records: Vec<Pushed>,
+    },
 }
 
 /// Who hears of an order.
@@ -83,6 +98,16 @@ pub enum CannotObey {
     NotNow(String),
 }
 
+impl From<NotBegun> for CannotObey {
+    fn from(why: NotBegun) -> Self {
+        match why {
+            NotBegun::Unknown { .. } => Self::Unknown(why.to_string()),
+            NotBegun::NothingKept(_) | NotBegun::NoJob(_) => Self::Wrong(why.to_string()),
+            NotBegun::NoKeys(_) | NotBegun::TooMany | NotBegun::Stopping => Self::NotNow(why.to_string()),
+        }
+    }
+}
+
 impl Order {
     /// The word for it.
     pub const fn name(&self) -> &'static str {
@@ -91,6 +116,8 @@ impl Order {
             Self::Health { .. } => "health",
             Self::Table { .. } => "table",
             Self::Warm { .. } => "warm",
+            Self::WarmJob { .. } => "warm_job",
+            Self::Ingest { .. } => "ingest",
         }
     }
 
@@ -100,7 +127,9 @@ impl Order {
             Self::Flush { lookup, .. }
             | Self::Health { lookup, .. }
             | Self::Table { lookup, .. }
-            | Self::Warm { lookup, .. } => lookup,
+            | Self::Warm { lookup, .. }
+            | Self::WarmJob { lookup }
+            | Self::Ingest { lookup, .. } => lookup,
         }
     }
 
@@ -159,6 +188,15 @@ impl Orders {
                 Err(CannotObey::Unknown(no_table(&found, upstream.as_deref())))
             }
             Order::Warm { lookup, keys, per_second } => self.warm(&lookup, keys, per_second),
+            Order::WarmJob { lookup } => {
+                let run = match reach {
+                    Reach::Everybody => None,
+                    Reach::Here { at } => Some(i64::try_from(at / 1000).unwrap_or(i64::MAX)),
+                };
+                self.warming.want(&lookup, run).map_err(CannotObey::from)?;
+                Ok(format!("the warm job of {lookup} is wanted; /v1/status tells of it"))
+            }
+            Order::Ingest { lookup, records } => self.ingest(&lookup, records, reach).await,
         }
     }
 
@@ -176,16 +214,38 @@ impl Orders {
     fn warm(&self, lookup: &str, keys: Vec<String>, per_second: Option<f64>) -> Result<String, CannotObey> {
         let count = keys.len();
         let keys: VecDeque<Key> = (1..).zip(keys).map(|(line, text)| Key { line, text: Some(text) }).collect();
-        let job = self.warming.begin(lookup, keys, Pacing { per_second }).map_err(|why| match why {
-            NotBegun::Unknown { .. } => CannotObey::Unknown(why.to_string()),
-            NotBegun::NothingKept(_) => CannotObey::Wrong(why.to_string()),
-            NotBegun::TooMany | NotBegun::Stopping => CannotObey::NotNow(why.to_string()),
-        })?;
+        let job = self.warming.begin(lookup, keys, Pacing { per_second, renew: None }).map_err(CannotObey::from)?;
         tokio::spawn(see_through(job));
         Ok(format!("{count} keys of {lookup} are warmed; /v1/status tells how far"))
     }
 
-    fn find(&self, name: &str) -> Result<Arc<Lookup>, CannotObey> {
+    async fn ingest(&self, lookup: &str, records: Vec<Pushed>, reach: Reach) -> Result<String, CannotObey> {
+        let found = self.find(lookup)?;
+        let at = match reach {
+            Reach::Everybody => None,
+            Reach::Here { at } => Some(at),
+        };
+        let (count, mut bad, mut first) = (records.len(), 0_usize, None);
+        for (place, record) in (1_usize..).zip(records) {
+            if let Err(why) = found.ingest(record, at) {
+                bad += 1;
+                first.get_or_insert_with(|| format!("record {place}: {why}"));
+            }
+            if place.is_multiple_of(RUN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        match first {
+            None => Ok(format!("{count} records of {lookup} are kept")),
+            Some(first) => Err(CannotObey::Wrong(format!("{bad} of {count} records are not kept; {first}"))),
+        }
+    }
+
+    /// The lookup of this name.
+    ///
+    /// # Errors
+    /// [`CannotObey::Unknown`] tells which there are.
+    pub fn find(&self, name: &str) -> Result<Arc<Lookup>, CannotObey> {
         self.lookups.find(name).ok_or_else(|| {
             let known: Vec<_> = self.lookups.all().iter().map(|lookup| lookup.policy.name.to_string()).collect();
             CannotObey::Unknown(format!("no lookup `{name}`; there are {}", known.join(", ")))

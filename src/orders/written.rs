@@ -5,12 +5,15 @@
 //! {"id":"n-1","order":"health","lookup":"lrn","hand":"down"}
 //! {"id":"n-2","order":"table","lookup":"rate","upstream":"deck","force":false}
 //! {"id":"n-3","order":"warm","lookup":"lrn","keys":["13035550123"],"per_second":50}
+//! {"id":"n-4","order":"warm_job","lookup":"lrn"}
+//! {"id":"p-9","order":"ingest","lookup":"lrn","records":[{"key":"13035550123","record":{"lrn":"13035550000"},"ttl":86400}]}
 //! ```
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::health::Override;
+use crate::lookup::Pushed;
 use crate::orders::Order;
 use crate::telemetry::log::masked;
 
@@ -18,7 +21,7 @@ use crate::telemetry::log::masked;
 pub const LONGEST: usize = 256 * 1024;
 /// An `id` is no longer, in bytes.
 const LONGEST_ID: usize = 256;
-/// No order warms more keys.
+/// No order warms more keys, or brings more records.
 const MOST_KEYS: usize = 10_000;
 
 /// An order and the name under which it is carried out once.
@@ -42,15 +45,18 @@ struct Typed {
     force: Option<bool>,
     keys: Option<Vec<String>>,
     per_second: Option<f64>,
+    records: Option<Vec<Pushed>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Word {
     Flush,
     Health,
     Table,
     Warm,
+    WarmJob,
+    Ingest,
 }
 
 /// Reads an order.
@@ -72,6 +78,7 @@ pub fn read(bytes: &[u8]) -> Result<Written, String> {
         ("force", typed.force.is_some(), &[Word::Table]),
         ("keys", typed.keys.is_some(), &[Word::Warm]),
         ("per_second", typed.per_second.is_some(), &[Word::Warm]),
+        ("records", typed.records.is_some(), &[Word::Ingest]),
     ];
     if let Some((name, ..)) = foreign.iter().find(|(_, given, owners)| *given && !owners.contains(&typed.order)) {
         return Err(format!("`{name}` means nothing for this order"));
@@ -92,6 +99,12 @@ pub fn read(bytes: &[u8]) -> Result<Written, String> {
             }
             Order::Warm { lookup, keys, per_second: typed.per_second }
         }
+        Word::WarmJob => Order::WarmJob { lookup },
+        Word::Ingest => {
+            let records = typed.records.filter(|records| (1..=MOST_KEYS).contains(&records.len()));
+            let records = records.ok_or_else(|| format!("`records` must be a list of 1 to {MOST_KEYS}"))?;
+            Order::Ingest { lookup, records }
+        }
     };
     Ok(Written { id: typed.id, order })
 }
@@ -106,6 +119,8 @@ pub fn write(id: &str, order: &Order) -> Vec<u8> {
         Order::Table { upstream: Some(upstream), force, .. } => json!({ "upstream": upstream, "force": force }),
         Order::Warm { keys, per_second: None, .. } => json!({ "keys": keys }),
         Order::Warm { keys, per_second: Some(rate), .. } => json!({ "keys": keys, "per_second": rate }),
+        Order::WarmJob { .. } => json!({}),
+        Order::Ingest { records, .. } => json!({ "records": records }),
     };
     let mut whole = json!({ "id": id, "order": order.name(), "lookup": order.lookup() });
     if let (Value::Object(whole), Value::Object(own)) = (&mut whole, own) {
@@ -151,6 +166,13 @@ mod tests {
             order(r#"{"id":"1","order":"warm","lookup":"account","keys":["4711"],"per_second":5}"#),
             Order::Warm { lookup: lookup(), keys: vec!["4711".into()], per_second: Some(5.0) }
         );
+        assert_eq!(order(r#"{"id":"1","order":"warm_job","lookup":"account"}"#), Order::WarmJob { lookup: lookup() });
+        let Order::Ingest { records, .. } = order(
+            r#"{"id":"1","order":"ingest","lookup":"account","records":[{"key":"4711","record":{"balance":5}},{"key":"4712","outcome":"not_found","ttl":60}]}"#,
+        ) else {
+            panic!("it is to be kept")
+        };
+        assert_eq!((records[0].key.as_str(), records[1].ttl), ("4711", Some(60)));
     }
 
     #[test]
@@ -161,6 +183,9 @@ mod tests {
         assert!(wrong(r#"{"id":"1","order":"health","lookup":"a","hand":"off"}"#).contains("`hand`"));
         assert!(wrong(r#"{"id":"1","order":"flush","lookup":"a","hand":"up"}"#).contains("means nothing"));
         assert!(wrong(r#"{"id":"1","order":"warm","lookup":"a","keys":[]}"#).contains("`keys`"));
+        assert!(wrong(r#"{"id":"1","order":"ingest","lookup":"a","records":[]}"#).contains("`records`"));
+        assert!(wrong(r#"{"id":"1","order":"ingest","lookup":"a","records":[{"kee":"1"}]}"#).contains("kee"));
+        assert!(wrong(r#"{"id":"1","order":"warm_job","lookup":"a","keys":["1"]}"#).contains("means nothing"));
         assert!(wrong(r#"{"id":"1","order":"warm","lookup":"a","keys":["1"],"per_second":0}"#).contains("per_second"));
         assert!(wrong(r#"{"id":"1","order":"flush","lookup":"a","colour":"red"}"#).contains("colour"));
         assert!(wrong(&" ".repeat(LONGEST + 1)).contains("longer"));

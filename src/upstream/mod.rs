@@ -44,6 +44,18 @@ impl Upstream {
         }
     }
 
+    /// One beside another, of the same policy: connections of its own, tokens and tables in common.
+    ///
+    /// # Errors
+    /// As [`Upstream::build`].
+    pub fn build_beside(policy: &UpstreamPolicy, other: &Self) -> Result<Self, Failure> {
+        match (&policy.transport, other) {
+            (TransportPolicy::Http(http), Self::Http(other)) => other.build_beside(policy, http).map(Self::Http),
+            (TransportPolicy::Table(_), Self::Table(table)) => Ok(Self::Table(Arc::clone(table))),
+            _ => Self::build(policy),
+        }
+    }
+
     /// Makes an upstream of its policy. Opens no connection yet.
     ///
     /// # Errors

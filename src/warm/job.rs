@@ -31,6 +31,8 @@ const RUN: u32 = 64;
 pub struct Pacing {
     /// Dips a second at most; `None`: what the upstream's own rate and the calls leave over.
     pub per_second: Option<f64>,
+    /// What is past this share of its life is asked for; `None`: as the policy's `refresh_ahead` says.
+    pub renew: Option<f64>,
 }
 
 /// A key, and how often it was asked in vain.
@@ -45,6 +47,7 @@ struct Run<K> {
     lookup: Arc<Lookup>,
     keys: K,
     pace: Option<Pace>,
+    renew: Option<f64>,
     tally: Arc<Tally>,
     dips: JoinSet<(Tried, Warmed)>,
     /// Asked in vain, to be asked again before any new key.
@@ -69,6 +72,7 @@ pub(super) async fn run(lookups: Arc<Lookups>, keys: impl Keys, pacing: Pacing, 
         lookup,
         keys,
         pace: pacing.per_second.map(|rate| Pace::new(rate, now())),
+        renew: pacing.renew,
         tally: Arc::clone(&tally),
         dips: JoinSet::new(),
         again: VecDeque::new(),
@@ -134,7 +138,7 @@ impl<K: Keys> Run<K> {
     async fn question_of(&mut self, tried: &Tried) -> Result<Option<Question>, Early> {
         self.follow_reload()?;
         let settled = match tried.key.question(&self.lookup.policy) {
-            Ok(question) if self.lookup.is_warm(&question) => Settled::Hit,
+            Ok(question) if self.lookup.is_warm(&question, self.renew) => Settled::Hit,
             Ok(question) if self.lookup.is_known_elsewhere(&question).await => Settled::Hit,
             Ok(question) => return Ok(Some(question)),
             Err(why) => Settled::Bad(why),

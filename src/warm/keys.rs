@@ -70,8 +70,9 @@ impl Key {
 }
 
 /// Cuts what comes in pieces into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lines {
+    longest: usize,
     rest: BytesMut,
     /// The line is too long, and its end has not come yet.
     over: bool,
@@ -79,6 +80,11 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Lines of at most so many bytes.
+    pub fn new(longest: usize) -> Self {
+        Self { longest, rest: BytesMut::new(), over: false, line: 0 }
+    }
+
     /// The lines that are whole with this piece.
     pub fn push(&mut self, mut piece: Bytes) -> Vec<Key> {
         let mut keys = Vec::new();
@@ -97,7 +103,7 @@ impl Lines {
     }
 
     fn grow(&mut self, part: &[u8]) {
-        self.over |= self.rest.len() + part.len() > LONGEST_LINE;
+        self.over |= self.rest.len() + part.len() > self.longest;
         if !self.over {
             self.rest.extend_from_slice(part);
         }
@@ -118,7 +124,7 @@ mod tests {
     use super::*;
 
     fn cut(pieces: &[&[u8]]) -> Vec<(u64, Option<String>)> {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(LONGEST_LINE);
         let mut keys: Vec<Key> = pieces.iter().flat_map(|piece| lines.push(Bytes::copy_from_slice(piece))).collect();
         keys.extend(lines.last());
         keys.into_iter().map(|key| (key.line, key.text)).collect()
@@ -134,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_line_without_end_takes_no_memory_and_the_next_one_is_whole() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(LONGEST_LINE);
         for _ in 0..1000 {
             assert!(lines.push(Bytes::from(vec![b'7'; 64 * 1024])).is_empty());
             assert!(lines.rest.len() <= LONGEST_LINE);

@@ -10,22 +10,37 @@
 //! healed. Its tally knows up to which key all are settled, which is where a job that was cut off goes on.
 
 mod job;
+mod journal;
+mod keeper;
 pub mod keys;
+mod own;
 pub mod progress;
+mod restart;
+mod sketch;
+mod sources;
 mod tally;
+mod thread;
+mod turn;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::events::Events;
 use crate::lookup::Lookups;
 
 pub use job::Pacing;
 pub use keys::{Key, Keys, NoMore};
+pub use restart::{Leave, Loading};
 pub use tally::{State, Tally, Told};
+
+use keeper::Keeper;
+use thread::Apart;
 
 /// Jobs at once.
 const MOST_JOBS: usize = 16;
@@ -34,7 +49,13 @@ const MOST_JOBS: usize = 16;
 #[derive(Debug)]
 pub struct Warming {
     lookups: Arc<Lookups>,
+    events: Arc<Events>,
     jobs: Mutex<Vec<Arc<Tally>>>,
+    /// Lookups whose own job somebody wants to run now; which run it is where it is one for all nodes.
+    wanted: Mutex<HashMap<String, Option<i64>>>,
+    has_wish: Notify,
+    /// Where jobs run, from the first one on; `None`: the system gave no thread, and they run among all others.
+    apart: OnceLock<Option<Apart>>,
     stopping: AtomicBool,
 }
 
@@ -60,6 +81,12 @@ pub enum NotBegun {
     /// Its answers are in memory anyway, or not kept at all.
     #[error("nothing of {0} is kept: there is nothing to warm")]
     NothingKept(String),
+    /// The keys cannot be had.
+    #[error("{0}")]
+    NoKeys(String),
+    /// The policy has no job of its own.
+    #[error("the policy of {0} has no keys of its own: give it a source under [warm]")]
+    NoJob(String),
     /// There are too many.
     #[error("{MOST_JOBS} warm jobs are under way already")]
     TooMany,
@@ -70,8 +97,40 @@ pub enum NotBegun {
 
 impl Warming {
     /// Warms these lookups.
-    pub fn new(lookups: Arc<Lookups>) -> Arc<Self> {
-        Arc::new(Self { lookups, jobs: Mutex::default(), stopping: AtomicBool::new(false) })
+    pub fn new(lookups: Arc<Lookups>, events: Arc<Events>) -> Arc<Self> {
+        Arc::new(Self {
+            lookups,
+            events,
+            jobs: Mutex::default(),
+            wanted: Mutex::default(),
+            has_wish: Notify::new(),
+            apart: OnceLock::new(),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// Keeps hot keys warm and runs the policies' own jobs when they are due, until `leaving`. `leave` is where hot keys
+    /// are written down for the next process.
+    pub async fn keep(self: Arc<Self>, leave: Option<Leave>, leaving: impl Future<Output = ()>) {
+        Keeper::new(self, leave).run(leaving).await;
+    }
+
+    /// Has the policy's own job run now. `run` is the moment of an order that every node hears, in seconds since 1970: then one
+    /// of them runs it. Without one this node does.
+    ///
+    /// # Errors
+    /// [`NotBegun`] says why not.
+    pub fn want(&self, name: &str, run: Option<i64>) -> Result<(), NotBegun> {
+        let lookup = self.lookups.find(name).ok_or_else(|| self.unknown(name))?;
+        if lookup.policy.warm.sources.is_empty() {
+            return Err(NotBegun::NoJob(name.to_owned()));
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(NotBegun::Stopping);
+        }
+        self.wanted.lock().insert(name.to_owned(), run);
+        self.has_wish.notify_one();
+        Ok(())
     }
 
     /// Begins a job. Must be called within a tokio runtime.
@@ -97,7 +156,7 @@ impl Warming {
         };
         let ended = Ended { warming: Arc::clone(self), tally: Arc::clone(&tally) };
         let run = job::run(Arc::clone(&self.lookups), keys, pacing, Arc::clone(&tally));
-        let task = tokio::spawn(async move {
+        let task = self.spawn(async move {
             // Here, so that it is dropped with the task, however that ends.
             let ended = ended;
             run.await;
@@ -115,6 +174,17 @@ impl Warming {
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.jobs.lock().iter().for_each(|tally| tally.stop());
+    }
+
+    /// Runs it where it takes no call's time.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let apart = self
+            .apart
+            .get_or_init(|| Apart::start().inspect_err(|error| tracing::warn!(%error, "no thread for warm jobs")).ok());
+        match apart {
+            Some(apart) => apart.handle().spawn(work),
+            None => tokio::spawn(work),
+        }
     }
 
     fn unknown(&self, name: &str) -> NotBegun {

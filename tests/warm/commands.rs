@@ -41,10 +41,12 @@ async fn keys_are_asked_once_and_those_that_are_none_are_told_with_their_line() 
     let lines: Vec<_> = told["bad_lines"].as_array().unwrap().iter().map(|bad| bad["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [203, 204, 205], "{told}");
     assert!(!done.out.contains("nonsense") && !done.out.contains("777777"), "keys are not repeated: {told}");
-    assert_eq!(vendor.requests(), 200);
+    // A dip that a busy machine was too late with is made again.
+    let asked = vendor.requests();
+    assert_eq!(asked, 200 + told["again"].as_u64().unwrap());
 
     let done = proxy.command(&["warm", "lrn", path]).await;
-    assert_eq!((done.code, vendor.requests()), (Some(0), 200), "what is fresh costs nothing: {done:?}");
+    assert_eq!((done.code, vendor.requests()), (Some(0), asked), "what is fresh costs nothing: {done:?}");
     assert!(
         done.out.contains("201 fresh already, 0 dips") && done.out.contains("line 203: the key is not"),
         "{}",

@@ -9,7 +9,13 @@
 mod support;
 
 mod commands;
+mod day;
+mod ingest;
+mod jobs;
 mod lane;
+mod million;
+mod once;
+mod restart;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,6 +26,11 @@ use support::vendor::{Mode, Vendor};
 const BODY: &str = r#"{"lrn":"+13035550000","ocn":"1234"}"#;
 
 const OPEN: &str = "[admin]\ntoken = \"off\"";
+
+/// Whether the strict figures are wanted.
+fn is_full() -> bool {
+    std::env::var_os("DIPCACHE_FULL").is_some_and(|value| value == "1")
+}
 
 async fn vendor(mode: Mode) -> Vendor {
     let vendor = Vendor::start(mode).await;

@@ -60,6 +60,17 @@ impl LocalCache {
         either!(self, entries => entries.get(id)).filter(|entry| entry.freshness(tick) != Freshness::Dead)
     }
 
+    /// As [`LocalCache::get`], by somebody who does not want it for a caller: it does not count as use.
+    pub fn peek(&self, id: &str, tick: u64) -> Option<Entry> {
+        either!(self, entries => entries.peek(id)).filter(|entry| entry.freshness(tick) != Freshness::Dead)
+    }
+
+    /// Every entry that was asked for since the last census, and how often: 15 stands for more. Who counts is nobody's
+    /// business but the readers', who set a mark anyway; moka does not tell.
+    pub fn census(&self, f: impl FnMut(&CompactString, u8)) {
+        either!(self, entries => entries.census(f));
+    }
+
     /// Keeps an entry, in place of an older one.
     pub fn put(&self, id: CompactString, entry: Entry) {
         either!(self, entries => entries.put(id, entry));

@@ -22,6 +22,10 @@ const WANTED: u8 = 2;
 /// The young line's share of the room: one of so many.
 const YOUNG_SHARE: u64 = 10;
 
+fn told((slot, times): (&Slot, u8)) -> (CompactString, u8) {
+    (slot.key().into(), times)
+}
+
 /// One part of the table.
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -63,6 +67,16 @@ impl Shard {
         let slot = &self.slots[number];
         slot.used();
         Some(slot)
+    }
+
+    /// As [`Shard::get`], and leaves no mark.
+    pub(super) fn peek(&self, hash: u64, key: &str) -> Option<&Slot> {
+        self.index.find(hash, |number| self.slots[*number].key() == key).map(|number| &self.slots[*number])
+    }
+
+    /// What was asked for since the last census, and how often.
+    pub(super) fn census(&self) -> Vec<(CompactString, u8)> {
+        self.slots.full().map(|slot| (slot, slot.cool())).filter(|(_, times)| *times > 0).map(told).collect()
     }
 
     /// Keeps an entry, and lets others go until all fits. One that could never fit is not kept.

@@ -28,6 +28,10 @@ const OLD: u8 = 0b100;
 /// In a mark: there is an entry.
 const FULL: u8 = 0b1000;
 
+/// In a mark: how often the entry was asked for since the last census.
+const HEAT: u8 = 0b1111_0000;
+const HEAT_ONCE: u8 = 0b1_0000;
+
 /// Room for one entry: a line of memory of its own, and the only one that a reader touches to compare the key, see how
 /// old the entry is and leave its mark. So an [`Entry`]'s parts stand here beside what the shard has to know of it.
 #[derive(Debug)]
@@ -99,10 +103,23 @@ impl Slot {
     #[inline]
     pub(super) fn used(&self) {
         let mark = self.mark.load(Ordering::Relaxed);
-        if mark & USES < USES {
+        // Both counts stand still once they are full: what everybody asks for is written to by nobody.
+        if mark & (USES | HEAT) != USES | HEAT {
+            let use_once = u8::from(mark & USES != USES);
+            let heat_once = if mark & HEAT == HEAT { 0 } else { HEAT_ONCE };
             // Two readers may count as one: it is an estimate.
-            self.mark.store(mark + 1, Ordering::Relaxed);
+            self.mark.store(mark + use_once + heat_once, Ordering::Relaxed);
         }
+    }
+
+    /// How often it was asked for since the last census, up to fifteen times. From here on it is counted anew.
+    pub(super) fn cool(&self) -> u8 {
+        let mark = self.mark.load(Ordering::Relaxed);
+        if mark & HEAT != 0 {
+            // Who reads just now may be forgotten.
+            self.mark.store(mark & !HEAT, Ordering::Relaxed);
+        }
+        mark / HEAT_ONCE
     }
 
     /// How often it was asked for, up to three times.
@@ -117,7 +134,8 @@ impl Slot {
 
     /// From here on it stands in the old line, where it has yet to be asked for.
     pub(super) fn grow_old(&mut self) {
-        *self.mark.get_mut() = FULL | OLD;
+        let mark = self.mark.get_mut();
+        *mark = *mark & HEAT | FULL | OLD;
     }
 
     /// Puts an entry into an empty slot.

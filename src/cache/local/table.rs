@@ -42,6 +42,19 @@ impl Table {
         self.shard(hash).read().get(hash, id).map(Slot::entry)
     }
 
+    pub(super) fn peek(&self, id: &str) -> Option<Entry> {
+        let hash = self.hash(id);
+        self.shard(hash).read().peek(hash, id).map(Slot::entry)
+    }
+
+    /// What was asked for since the last time, a shard at a time; `f` may take its time, for it holds no lock.
+    pub(super) fn census(&self, mut f: impl FnMut(&CompactString, u8)) {
+        for shard in &self.shards {
+            let asked = shard.read().census();
+            asked.iter().for_each(|(key, times)| f(key, *times));
+        }
+    }
+
     pub(super) fn put(&self, id: CompactString, entry: Entry) {
         let hash = self.hash(&id);
         self.shard(hash).write().put(hash, id, entry, |key| self.hash(key));
@@ -102,6 +115,6 @@ impl Table {
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
         // The index uses the lowest bits and the highest: these are from between.
         let part = u64::from((hash >> 24) as u32);
-        &self.shards[(part * self.shards.len() as u64 >> 32) as usize]
+        &self.shards[((part * self.shards.len() as u64) >> 32) as usize]
     }
 }

@@ -5,7 +5,7 @@
 //! ring       which server has it: libmemcached's ketama
 //! server     breaker, pooled connections, one deadline an operation
 //! connection memcache-async over a `guard` that sees every byte first
-//! stored     what an answer looks like there, and why it is believed
+//! stored     what an answer looks like there, and why it is believed (`cache/stored.rs`)
 //! keeper     looks at each server: does it answer, is what it holds of today?
 //! behind     writes, which no caller waits for
 //! ```
@@ -17,7 +17,6 @@
 
 mod key;
 mod ring;
-mod stored;
 mod guard;
 mod connection;
 mod generation;
@@ -32,6 +31,7 @@ use tokio::task::JoinSet;
 
 use crate::cache::Entry;
 use crate::cache::entry::Freshness;
+use crate::cache::stored::{self, Moment};
 use crate::config::Shared;
 use crate::deadline::{Instant, now};
 use crate::events::Events;
@@ -40,7 +40,6 @@ use behind::Behind;
 use connection::Write;
 use guard::LONGEST_VALUE;
 use server::{Op, Server};
-use stored::Moment;
 
 pub use connection::Fault;
 pub use ring::Ring;

@@ -256,6 +256,27 @@ mod tests {
     }
 
     #[test]
+    fn an_old_file_is_put_aside_before_the_next_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.jsonl");
+        let (notes, _heard) = channel();
+        let bounds = Bounds { size: 1000, age: Duration::from_millis(300), keep: 2 };
+        let mut sink = FileSink::new(path.clone(), bounds, 0, notes);
+        give(&mut sink, 1);
+        give(&mut sink, 2);
+        std::thread::sleep(Duration::from_millis(400));
+        give(&mut sink, 3);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":3}\n");
+        // Its age is the file's, not the process's.
+        std::thread::sleep(Duration::from_millis(400));
+        let (notes, _heard) = channel();
+        let mut sink = FileSink::new(path.clone(), bounds, 0, notes);
+        give(&mut sink, 4);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":4}\n");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
     fn a_file_moved_away_is_begun_anew_and_one_that_cannot_be_written_gives_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub").join("e.jsonl");

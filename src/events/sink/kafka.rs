@@ -121,8 +121,6 @@ impl KafkaSink {
             .headers
             .iter()
             .fold(OwnedHeaders::new(), |headers, (key, value)| headers.insert(Header { key, value: Some(value) }));
-        let headers =
-            headers.insert(Header { key: "content-type", value: Some("application/cloudevents+json; charset=UTF-8") });
         Ok(Self { settings, index, notes, producer, headers, generation: 0 })
     }
 

@@ -81,7 +81,12 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    pub(super) fn make(config: &config::Sink, index: usize, notes: &Sender<Note>) -> Result<Self, CannotMake> {
+    pub(super) fn make(
+        config: &config::Sink,
+        form: config::EventsForm,
+        index: usize,
+        notes: &Sender<Note>,
+    ) -> Result<Self, CannotMake> {
         match config {
             config::Sink::File { path, rotate_size, rotate_age, keep, .. } => {
                 let bounds = file::Bounds { size: *rotate_size, age: *rotate_age, keep: *keep };
@@ -89,18 +94,27 @@ impl Sink {
             }
             #[cfg(feature = "kafka")]
             config::Sink::Kafka { name, brokers, topic, properties, headers, create_topic } => {
+                let content_type = match form {
+                    config::EventsForm::CloudEvents => "application/cloudevents+json; charset=UTF-8",
+                    config::EventsForm::JsonRpc => "application/json",
+                };
+                let mut headers = headers.clone();
+                headers.push(("content-type".to_owned(), content_type.to_owned()));
                 let settings = kafka::Settings {
                     name: name.clone(),
                     brokers: brokers.clone(),
                     topic: topic.clone(),
                     properties: properties.clone(),
-                    headers: headers.clone(),
+                    headers,
                     create_topic: *create_topic,
                 };
                 kafka::KafkaSink::new(settings, index, notes.clone()).map(Self::Kafka)
             }
             #[cfg(not(feature = "kafka"))]
-            config::Sink::Kafka { name, .. } => Err(CannotMake::NotBuilt { sink: name.clone() }),
+            config::Sink::Kafka { name, .. } => {
+                let _ = form;
+                Err(CannotMake::NotBuilt { sink: name.clone() })
+            }
         }
     }
 

@@ -38,7 +38,7 @@ impl Record {
     }
 
     /// What it weighs in memory, more or less.
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::events) fn weight(&self) -> usize {
         64 + self.text.len()
     }
 }

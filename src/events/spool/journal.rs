@@ -60,6 +60,8 @@ pub struct Journal {
     pen: Mutex<Pen>,
     /// Events that got no number, for want of room.
     refused: AtomicU64,
+    /// Why nothing can be written. Not the pen's: whoever asks must not wait for a disk that hangs.
+    trouble: Mutex<Option<String>>,
     /// `refuse`: closed until there is room for a whole segment.
     closed: AtomicBool,
     _lock: Option<File>,
@@ -70,7 +72,8 @@ pub struct Journal {
 struct Pen {
     file: Option<File>,
     bytes: u64,
-    trouble: Option<String>,
+    /// When its first event was spooled, in milliseconds of the wall clock.
+    began_ms: u64,
     ink: Vec<u8>,
 }
 
@@ -85,14 +88,14 @@ impl Journal {
         // A torn tail may have held what a sink has settled: those numbers stay used.
         let next = found.next.max(Ledger::highest(folder));
         let shelf = Shelf::new(found.segments, next);
-        let pen = Pen { trouble: found.trouble.map(|error| error.to_string()), ..Pen::default() };
         Ok(Self {
             folder: folder.to_owned(),
             limits,
             shelf: Mutex::new(shelf),
             ledgers: Mutex::default(),
-            pen: Mutex::new(pen),
+            pen: Mutex::default(),
             refused: AtomicU64::new(0),
+            trouble: Mutex::new(found.trouble.map(|error| error.to_string())),
             closed: AtomicBool::new(false),
             _lock: found.lock,
         })
@@ -128,7 +131,7 @@ impl Journal {
     fn has_room(&self, wanted: u64) -> bool {
         let segment = self.segment_bytes();
         loop {
-            let held = self.shelf.lock().bytes();
+            let held = self.shelf.lock().held();
             if self.closed.load(Ordering::Relaxed) && held + segment + wanted <= self.limits.bytes {
                 self.closed.store(false, Ordering::Relaxed);
             }
@@ -141,8 +144,10 @@ impl Journal {
                     self.closed.store(true, Ordering::Relaxed);
                     return false;
                 }
+                // The oldest may be those that are not even written.
                 WhenFull::Oldest => {
-                    if !self.drop_oldest() {
+                    let has_changed = self.drop_oldest() || (self.durable() < self.next() && self.write().is_ok());
+                    if !has_changed {
                         return false;
                     }
                 }
@@ -175,15 +180,15 @@ impl Journal {
     pub fn write(&self) -> io::Result<()> {
         let mut pen = self.pen.lock();
         loop {
-            let records = self.shelf.lock().unwritten(BATCH);
+            let records = self.shelf.lock().unwritten(BATCH, self.segment_bytes());
             if records.is_empty() {
-                pen.trouble = None;
+                *self.trouble.lock() = None;
                 return Ok(());
             }
             if let Err(error) = self.write_batch(&mut pen, &records) {
                 // What the file holds now nobody knows: the next try begins a new one.
                 pen.file = None;
-                pen.trouble = Some(error.to_string());
+                *self.trouble.lock() = Some(error.to_string());
                 return Err(error);
             }
         }
@@ -194,7 +199,7 @@ impl Journal {
             self.finish(pen);
         }
         if pen.file.is_none() {
-            self.begin(pen, records[0].offset)?;
+            self.begin(pen, &records[0])?;
         }
         pen.ink.clear();
         records.iter().for_each(|record| encode(record, &mut pen.ink));
@@ -206,14 +211,15 @@ impl Journal {
         Ok(())
     }
 
-    fn begin(&self, pen: &mut Pen, first: u64) -> io::Result<()> {
+    fn begin(&self, pen: &mut Pen, record: &Record) -> io::Result<()> {
+        let first = record.offset;
         std::fs::create_dir_all(&self.folder)?;
         // A file of this name can only be what a failed try has left: none of it was ever noted as written.
         let path = segment::path(&self.folder, first);
         let file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
         // The name too must survive a power cut.
         File::open(&self.folder)?.sync_all()?;
-        (pen.file, pen.bytes) = (Some(file), 0);
+        (pen.file, pen.bytes, pen.began_ms) = (Some(file), 0, record.at_ms);
         let mut shelf = self.shelf.lock();
         shelf.segments.retain(|segment| segment.end > segment.first);
         shelf.segments.push_back(Segment { first, end: first, bytes: 0, newest_ms: 0, keys: Keys::default() });
@@ -228,16 +234,24 @@ impl Journal {
         }
     }
 
-    /// Takes away what every reader has settled, and what is too old.
+    /// Takes away what every reader has settled, and what is too old. By the thread that writes.
     pub fn tidy(&self, now_ms: u64) {
         let floor = self.floor();
-        let oldest = now_ms.saturating_sub(u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX));
+        let age = u64::try_from(self.limits.age.as_millis()).unwrap_or(u64::MAX);
+        let oldest = now_ms.saturating_sub(age);
+        let is_written = {
+            let mut pen = self.pen.lock();
+            // Where few events come a segment is never full: without an end by age it would never be too old either.
+            if pen.file.is_some() && now_ms.saturating_sub(pen.began_ms) >= age / 8 {
+                self.finish(&mut pen);
+            }
+            pen.file.is_some()
+        };
         loop {
             let mut shelf = self.shelf.lock();
-            // The last one may still be written.
-            let has_more = shelf.segments.len() > 1;
+            let is_last = shelf.segments.len() == 1;
             let Some(front) = shelf.segments.front() else { return };
-            if !has_more || (front.end > floor && front.newest_ms >= oldest) {
+            if (is_last && is_written) || (front.end > floor && front.newest_ms >= oldest) {
                 return;
             }
             let first = front.first;
@@ -283,6 +297,11 @@ impl Journal {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// The oldest number that disk or memory holds.
+    pub fn first(&self) -> u64 {
+        self.shelf.lock().first()
+    }
+
     /// What is on disk, in bytes.
     pub fn bytes(&self) -> u64 {
         self.shelf.lock().bytes()
@@ -290,7 +309,7 @@ impl Journal {
 
     /// Why nothing can be written, if so.
     pub fn trouble(&self) -> Option<String> {
-        self.pen.lock().trouble.clone()
+        self.trouble.lock().clone()
     }
 
     /// The first number that is still in memory.

@@ -7,6 +7,9 @@ use crate::events::spool::frames::Frames;
 use crate::events::spool::journal::Journal;
 use crate::events::spool::segment;
 
+/// One look at the disk ends when what it has found weighs this much.
+const HEAVY: usize = 1024 * 1024;
+
 /// One reader's place. It holds one open file and one chunk of it.
 #[derive(Debug)]
 pub struct Reader {
@@ -50,7 +53,7 @@ impl Reader {
     }
 
     fn read_segment(&mut self, first: u64, end: u64, from: u64, most: usize) -> Vec<Arc<Record>> {
-        let mut records = Vec::new();
+        let (mut records, mut weight) = (Vec::new(), 0);
         if self.open.as_ref().is_none_or(|open| open.first != first || open.next > from) {
             let path = segment::path(self.journal.folder(), first);
             match Frames::open(&path) {
@@ -63,7 +66,7 @@ impl Reader {
             }
         }
         let Some(open) = &mut self.open else { return records };
-        while records.len() < most && open.next < end {
+        while records.len() < most && weight < HEAVY && open.next < end {
             match open.frames.next() {
                 Ok(Some(record)) => {
                     // Behind the end there may be what a failed write has left: it stands again in the next segment.
@@ -73,6 +76,7 @@ impl Reader {
                     }
                     open.next = record.offset + 1;
                     if record.offset >= from {
+                        weight += record.weight();
                         records.push(Arc::new(record));
                     }
                 }

@@ -20,6 +20,8 @@ pub(super) struct Shelf {
     /// Without a hole, up to `next`.
     tail: VecDeque<Arc<Record>>,
     weight: usize,
+    /// What of it is to be written weighs so much.
+    unwritten: usize,
     /// The number of the next event.
     pub next: u64,
     /// Everything below is on disk, or need not be.
@@ -47,6 +49,11 @@ impl Shelf {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    /// What will be on disk once all is written, in bytes, more or less.
+    pub fn held(&self) -> u64 {
+        self.bytes() + self.unwritten as u64
+    }
+
     /// Gives the event its number; false where the tail has no room for it.
     pub fn push(&mut self, key: Arc<str>, text: Arc<str>, summary: bool, at_ms: u64, floor: u64) -> bool {
         let record = Record { offset: self.next, at_ms, key, text, summary };
@@ -55,6 +62,7 @@ impl Shelf {
         }
         self.next += 1;
         self.weight += record.weight();
+        self.unwritten += record.weight();
         self.tail.push_back(Arc::new(record));
         true
     }
@@ -66,7 +74,10 @@ impl Shelf {
             if front.offset >= self.written && front.offset >= floor {
                 break;
             }
-            self.written = self.written.max(front.offset + 1);
+            if front.offset >= self.written {
+                self.unwritten -= front.weight();
+                self.written = front.offset + 1;
+            }
             self.weight -= front.weight();
             self.tail.pop_front();
         }
@@ -76,6 +87,9 @@ impl Shelf {
             }
             if record.summary && !record.is_dropped() {
                 self.weight -= record.text.len();
+                if record.offset >= self.written {
+                    self.unwritten -= record.text.len();
+                }
                 *record = Arc::new(Record { text: "".into(), ..Record::clone(record) });
             }
         }
@@ -88,15 +102,25 @@ impl Shelf {
         Some(self.tail.iter().skip(behind).take(most).cloned().collect())
     }
 
-    /// Up to `most` events that are not on disk yet.
-    pub fn unwritten(&self, most: usize) -> Vec<Arc<Record>> {
-        self.tail_from(self.written.max(self.tail_start()), most).unwrap_or_default()
+    /// Events that are not on disk yet: up to `most`, and one more than weigh this much.
+    pub fn unwritten(&self, most: usize, weight: u64) -> Vec<Arc<Record>> {
+        let mut records = self.tail_from(self.written.max(self.tail_start()), most).unwrap_or_default();
+        let mut sum = 0;
+        let light = records.iter().take_while(|record| {
+            let fits = sum < weight;
+            sum += record.weight() as u64;
+            fits
+        });
+        let light = light.count();
+        records.truncate(light);
+        records
     }
 
     /// The disk has these now, in the last segment.
     pub fn note_written(&mut self, records: &[Arc<Record>], bytes: u64) {
         let Some(segment) = self.segments.back_mut() else { return };
         for record in records {
+            self.unwritten -= record.weight();
             segment.end = record.offset + 1;
             segment.newest_ms = segment.newest_ms.max(record.at_ms);
             segment.keys.add(&record.key);

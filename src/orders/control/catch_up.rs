@@ -9,8 +9,8 @@ use crate::orders::written::Written;
 
 /// A warm order that is older warms what nobody will ask for.
 const WARM_LIFE: Duration = Duration::from_secs(3600);
-/// So many subjects are gathered before the first are carried out.
-pub(super) const MOST: usize = 100_000;
+/// So many subjects, keys and records are gathered before the first are carried out.
+const MOST: usize = 100_000;
 
 /// An order from the topic.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,19 @@ pub(super) struct Heard {
 
 /// The last word on each subject so far.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(IndexMap<String, Heard>);
+pub(super) struct Gathered {
+    words: IndexMap<String, Heard>,
+    /// What they hold: subjects, keys and records.
+    weight: usize,
+}
+
+const fn weight(order: &Order) -> usize {
+    match order {
+        Order::Warm { keys, .. } => keys.len(),
+        Order::Ingest { records, .. } => records.len(),
+        Order::Flush { .. } | Order::Health { .. } | Order::Table { .. } | Order::WarmJob { .. } => 1,
+    }
+}
 
 impl Gathered {
     /// Adds an order. `is_new`: no earlier run has carried it out. `now_ms` is the calendar's.
@@ -34,8 +46,9 @@ impl Gathered {
         let is_over = match order {
             // A start loads every table.
             Order::Table { .. } => true,
-            Order::Warm { .. } => heard.at.saturating_add(life) < now_ms,
-            Order::Flush { .. } | Order::Health { .. } => false,
+            Order::Warm { .. } | Order::WarmJob { .. } => heard.at.saturating_add(life) < now_ms,
+            // A record knows how old it is.
+            Order::Flush { .. } | Order::Health { .. } | Order::Ingest { .. } => false,
         };
         if is_over || !(is_new || order.makes_state()) {
             return;
@@ -43,20 +56,24 @@ impl Gathered {
         let subject = match order {
             Order::Flush { lookup, key } => format!("flush {lookup} {}", key.as_deref().unwrap_or_default()),
             Order::Health { lookup, .. } => format!("health {lookup}"),
-            Order::Table { .. } | Order::Warm { .. } => format!("id {}", heard.written.id),
+            Order::WarmJob { lookup } => format!("warm_job {lookup}"),
+            Order::Table { .. } | Order::Warm { .. } | Order::Ingest { .. } => format!("id {}", heard.written.id),
         };
+        self.weight += weight(order);
         // The last word comes last.
-        self.0.shift_remove(&subject);
-        self.0.insert(subject, heard);
+        if let Some(before) = self.words.shift_remove(&subject) {
+            self.weight -= weight(&before.written.order);
+        }
+        self.words.insert(subject, heard);
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.0.len() >= MOST
+        self.weight >= MOST
     }
 
     /// All of them, in the order in which they were given.
     pub(super) fn take(&mut self) -> impl Iterator<Item = Heard> + use<> {
-        std::mem::take(&mut self.0).into_values()
+        std::mem::take(self).words.into_values()
     }
 }
 

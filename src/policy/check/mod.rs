@@ -206,7 +206,7 @@ impl Check<'_> {
         let upstreams = self.upstreams(file.upstream, kind, &names, &budget);
         let fallback = file.fallback.and_then(|fallback| self.fallback(fallback, &names));
         let chain = self.chain(name, chain, &names, &upstreams);
-        let warm = self.warm(file.warm);
+        let warm = self.warm(file.warm, &cache);
         let field_order = record::field_order(&upstreams, fallback.as_deref(), &chain.then);
         let text_field = self.text_field(file.answer.unwrap_or_default(), kind, &field_order);
 

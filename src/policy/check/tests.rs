@@ -8,6 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::expr::Scope;
 use crate::policy::input::InputType;
 use crate::policy::kind::Kind;
+use crate::policy::warm::WarmSource;
 use crate::policy::{
     Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, RecordChoice, Service, TableMatch,
     TableSource, TransportPolicy, UpstreamPolicy,
@@ -81,7 +82,15 @@ fn everything_head_and_times() {
     );
     assert_eq!((cache.jitter, cache.refresh_ahead), (0.2, 0.8));
     assert_eq!((cache.max_entries, cache.max_bytes), (5_000_000, 64 << 20));
-    assert_eq!(cache.engine, crate::policy::Engine::Moka);
+    assert_eq!(cache.engine, crate::policy::Engine::S3Fifo);
+    let warm = policy.warm;
+    assert_eq!((warm.share, warm.keep_hot, warm.at_start), (0.25, 10_000, true));
+    assert_eq!((warm.over, warm.rate), (Some(ms(1_800_000)), Some(500.0)));
+    assert!(warm.schedule.is_some());
+    let [WarmSource::Journal, WarmSource::File(file), WarmSource::Sql { query, .. }] = &warm.sources[..] else {
+        panic!("{:?}", warm.sources)
+    };
+    assert!(file.ends_with("keys.txt") && query == "select number from subscribers", "{file:?}, {query}");
 
     let breaker = policy.breaker;
     assert_eq!([breaker.window, breaker.slow, breaker.open, breaker.open_max], [ms(5000), ms(70), ms(250), ms(60_000)]);

@@ -164,6 +164,19 @@ impl Inputs {
             .any(|input| matches!(input, InputType::Identity))
     }
 
+    /// What an id stands for, as one line: `key;input=value`. `None` where no line could say it.
+    pub fn line_of(&self, id: &str) -> Option<String> {
+        let mut parts = id.split(SEPARATOR);
+        let mut line = parts.next()?.to_owned();
+        let mut fits = !line.is_empty() && !line.starts_with('#') && !line.contains(';');
+        let kept = self.further.iter().filter(|declared| !declared.volatile);
+        for (declared, value) in kept.zip(parts).filter(|(_, value)| !value.is_empty()) {
+            fits &= !value.contains(';');
+            line.push_str(&format!(";{}={value}", declared.name));
+        }
+        fits.then_some(line)
+    }
+
     fn declares(&self, name: &str) -> bool {
         self.further.iter().any(|declared| &*declared.name == name)
     }

@@ -8,6 +8,7 @@
 //! All this happens before the cache and the breaker see the answer: a vendor's status code alone never decides.
 
 mod pem;
+mod pushed;
 mod record;
 mod span;
 mod tail;

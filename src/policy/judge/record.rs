@@ -11,7 +11,7 @@ use crate::policy::filters::presentable;
 use crate::policy::kind::Kind;
 
 /// The longest record, as JSON, in bytes. What a script needs is a hundredth of it.
-const MAX_RECORD: usize = 64 * 1024;
+pub(super) const MAX_RECORD: usize = 64 * 1024;
 
 /// The most characters of a caller's name, as the network carries them.
 const NAME_LENGTH: usize = 15;

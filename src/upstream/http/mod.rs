@@ -89,6 +89,15 @@ impl HttpUpstream {
         })
     }
 
+    /// One with connections of its own. Tokens are the same ones: a vendor may take an older one for void when it gives
+    /// another.
+    ///
+    /// # Errors
+    /// As [`HttpUpstream::build`].
+    pub fn build_beside(&self, policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Self, Failure> {
+        Ok(Self { tokens: self.tokens.clone(), client: client::build(policy, http)?, ..Self::build(policy, http)? })
+    }
+
     /// Fetches what dips will need, tokens that is, before the first of them comes. Needs a runtime.
     pub fn prepare(&self) {
         self.tokens.iter().for_each(|(_, source)| source.keep());
