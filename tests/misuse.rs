@@ -316,13 +316,19 @@ fn habits_of_other_languages_in_expressions() {
 
 #[test]
 fn a_request_that_is_the_same_for_every_number() {
-    for placeholder in ["[NUMBER]", "{key}", ":number", "${caller_id_number}"] {
-        let told = told("{{ key | nanp10 }}", placeholder);
-        assert_eq!(
-            told,
-            "lrn.toml:6:7: the request is the same for every question: nothing in it comes from the key; write `{{ key }}` where it goes, with a filter where the vendor wants another form, as in `{{ key | nanp10 }}`; `[NUMBER]`, `{key}`, `:number` and `$1` are plain text here"
+    for (written, shown) in [
+        ("[NUMBER]", "[NUMBER]"),
+        ("{key}", "{key}"),
+        (":number", "/:number"),
+        ("${caller_id_number}", "${caller_id_number}"),
+        ("?n=$thenumber", "$thenumber"),
+    ] {
+        let expected = format!(
+            "lrn.toml:6:7: `{shown}` is plain text here, and the request is the same for every question; write `{{{{ key }}}}` where it goes, with a filter where the vendor wants another form, as in `{{{{ key | nanp10 }}}}`"
         );
+        assert_eq!(told("{{ key | nanp10 }}", written), expected);
     }
+    assert_eq!(told("{{ key | nanp10 }}", "all"), "", "it may be meant: that is a warning");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::Check;
 use super::compile::Names;
 use super::parts::is_plain;
 use super::upstream::Around;
+use crate::policy::filters::pattern;
 use crate::policy::{Decoding, Format, HttpPolicy};
 use crate::written::{Span, Spanned, nearest};
 
@@ -25,6 +26,9 @@ const SECRET_PARAMETERS: [&str; 14] = [
     "pass",
     "signature",
 ];
+
+/// What stands for the number in the URLs of other programs: `[NUMBER]`, `${caller_id_number}`, `{number}`, `:number`.
+const PLACEHOLDER: &str = r"\[[A-Z_]{2,}\]|\$?\{\w+\}|[/=]:[a-z]\w+|\$[a-z]\w+";
 
 /// What an answer's `body` is, as far as the policy says.
 #[derive(Clone, Debug, Default)]
@@ -82,16 +86,28 @@ impl Check<'_> {
         }
     }
 
-    /// Tells of a request that does not depend on what is asked.
+    /// Tells of a request that does not depend on what is asked: a fault where something stands in it that other
+    /// programs put the number into.
     pub(super) fn depends_on_the_question(&mut self, http: &HttpPolicy, url: Option<Span>, around: &Around<'_>) {
         // Where something else is wrong, what was meant may not have been understood.
         if !self.faults.is_empty() || http.chosen.is_some() || asks(http, around.names) {
             return;
         }
         let mend = "write `{{ key }}` where it goes, with a filter where the vendor wants another form, as in \
-                    `{{ key | nanp10 }}`; `[NUMBER]`, `{key}`, `:number` and `$1` are plain text here";
+                    `{{ key | nanp10 }}`";
         let span = url.unwrap_or_else(|| around.table.clone());
-        self.faults.at(&span, "the request is the same for every question: nothing in it comes from the key", mend);
+        match pattern(PLACEHOLDER).ok().and_then(|pattern| pattern.find(http.url.source()).map(|found| found.as_str()))
+        {
+            Some(placeholder) => {
+                let what =
+                    format!("`{placeholder}` is plain text here, and the request is the same for every question");
+                self.faults.at(&span, what, mend);
+            }
+            None => {
+                let what = "the request is the same for every question: nothing in it comes from the key";
+                self.faults.warn(&span, what, mend);
+            }
+        }
     }
 
     /// Tells of secrets in a URL's own parameters.
