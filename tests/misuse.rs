@@ -113,6 +113,64 @@ fn a_host_from_the_question() {
 }
 
 #[test]
+fn a_url_from_the_question() {
+    assert_eq!(
+        told("https://lrn.vendor.example/v1/{{ key | nanp10 }}", "{{ key }}"),
+        "lrn.toml:6:7: `{{ key }}` stands where the URL begins: who asks would choose whom we ask; write scheme and host in full, or with `{{ vars.NAME }}`; a URL that is the caller's to choose is an input `{ type = \"url\", hosts = [\"cert\\\\.carrier\\\\.example\"] }`, and stands alone: `url = \"{{ key }}\"`"
+    );
+}
+
+/// The good policy with a URL as its key, and these lines in its upstream.
+fn told_of_callers_url(input: &str, lines: &str) -> String {
+    let text = GOOD.replace(r#"{ type = "tn", country = "US" }"#, input).replace(
+        r#"url = "https://lrn.vendor.example/v1/{{ key | nanp10 }}""#,
+        &format!("url = \"{{{{ key }}}}\"\n{lines}"),
+    );
+    let faults = parse("lrn", Path::new("lrn.toml"), &text).err().unwrap_or_default();
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_callers_url_without_a_word_on_where_it_may_lead() {
+    assert_eq!(told_of_callers_url(r#"{ type = "url", hosts = ["a\\.example"] }"#, ""), "");
+    assert_eq!(
+        told_of_callers_url(r#"{ type = "url" }"#, ""),
+        "lrn.toml:3:7: `hosts` is missing: who asks would choose whom we ask; write the whole of each host as a regular expression, as in `hosts = [\"cert\\\\.carrier\\\\.example\"]`"
+    );
+    assert_eq!(
+        told_of_callers_url(r#"{ type = "text", hosts = ["a"], ports = [0], allow_private = true }"#, "")
+            .lines()
+            .next(),
+        Some("lrn.toml:3:32: `hosts` belongs to URLs; take it out, or write `type = \"url\"`")
+    );
+    assert_eq!(
+        told_of_callers_url(r#"{ type = "url", hosts = ["*.example"], ports = [70000] }"#, ""),
+        "lrn.toml:3:32: the regular expression does not compile: repetition operator missing expression; write the whole of each host as a regular expression, as in `hosts = [\"cert\\\\.carrier\\\\.example\"]`\n\
+         lrn.toml:3:55: `70000` is no port; write a number from 1 to 65535"
+    );
+}
+
+#[test]
+fn what_is_ours_sent_where_the_caller_says() {
+    let input = r#"{ type = "url", hosts = ["a\\.example"] }"#;
+    for (line, what) in [
+        (r#"auth = { type = "bearer", token = "env:PATH" }"#, "`auth` would go to a server of the caller's choice"),
+        (r#"query = { a = "1" }"#, "`query` would go to a server of the caller's choice"),
+        (r#"json = { a = "1" }"#, "`json` would go to a server of the caller's choice"),
+        (
+            r#"proxy = "http://proxy.example:3128""#,
+            "behind a proxy nobody could tell where `key`, the caller's own URL, leads",
+        ),
+        (r#"method = "POST""#, "`key` is the caller's own URL, and is only ever fetched"),
+        (r#"headers = { X-Key = "{{ secrets.a }}" }"#, "a secret would go to a server of the caller's choice"),
+    ] {
+        let told = told_of_callers_url(input, line);
+        assert!(told.contains(what) && told.starts_with("lrn.toml:7:"), "{line}: {told}");
+        assert!(told.contains("a `url` of your own"), "it says what to do: {told}");
+    }
+}
+
+#[test]
 fn what_was_said_in_a_request() {
     assert_eq!(
         told("v1/{{ key | nanp10 }}", "v1/{{ body.lrn }}"),
@@ -209,5 +267,149 @@ fn a_word_for_enabled() {
 kind = "lrn""#
         ),
         r#"lrn.toml:1:11: `yes` does not say whether the policy is served; write true, false, or "secrets": served once every secret it names is there"#
+    );
+}
+
+#[test]
+fn habits_of_other_languages_in_expressions() {
+    for (bad, expected) in [
+        (
+            "status == '404'",
+            "lrn.toml:8:19: `status` is a number, and never equal to a text; write it without quotes: `404`",
+        ),
+        (
+            "status in ['404', 410]",
+            "lrn.toml:8:20: `status` is a number, and never equal to a text; write it without quotes: `404`",
+        ),
+        (
+            "status in 404, 410",
+            "unexpected input after expression; a list stands in brackets, as in `status in [404, 410]`",
+        ),
+        ("if status == 404", "unexpected input after expression; write the test itself, without `if`"),
+        (
+            "body.lrn == null",
+            "lrn.toml:8:21: there is no name `null`; write `not body.lrn`: what is null, empty or not there counts as false; null alone is `is none`",
+        ),
+        (
+            "body.lrn is null",
+            "there is no test `null`; write `is none`, or `not …`, which holds for what is not there as well",
+        ),
+        (
+            "text =~ /not found/",
+            "unexpected input after expression; write a test, as in `text is matching('(?i)not found')`",
+        ),
+        ("text contains 'x'", "unexpected input after expression; write it the other way round: `'not found' in text`"),
+        ("$.data.code == 5", "unexpected character; write the path from `body` on, with dots, as in `body.data.lrn`"),
+        (
+            "response.code == 5",
+            "lrn.toml:8:9: there is no name `response`; the decoded answer is `body`, as in `body.data.lrn`",
+        ),
+    ] {
+        let told = told("status == 404", bad);
+        assert!(told.starts_with("lrn.toml:8:") && told.ends_with(expected), "{bad}: {told}");
+    }
+    assert_eq!(
+        told("body.lrn or key", "body.lrn ? body.lrn : key"),
+        "lrn.toml:11:17: this is no expression: unexpected character; write `a if test else b`"
+    );
+}
+
+#[test]
+fn a_request_that_is_the_same_for_every_number() {
+    for (written, shown) in [
+        ("[NUMBER]", "[NUMBER]"),
+        ("{key}", "{key}"),
+        (":number", "/:number"),
+        ("${caller_id_number}", "${caller_id_number}"),
+        ("?n=$thenumber", "$thenumber"),
+    ] {
+        let expected = format!(
+            "lrn.toml:6:7: `{shown}` is plain text here, and the request is the same for every question; write `{{{{ key }}}}` where it goes, with a filter where the vendor wants another form, as in `{{{{ key | nanp10 }}}}`"
+        );
+        assert_eq!(told("{{ key | nanp10 }}", written), expected);
+    }
+    assert_eq!(told("{{ key | nanp10 }}", "all"), "", "it may be meant: that is a warning");
+}
+
+#[test]
+fn a_secret_among_the_parameters() {
+    assert_eq!(
+        told("{{ key | nanp10 }}", "{{ key | nanp10 }}?apikey=s3cr3t"),
+        "lrn.toml:6:7: `apikey` carries a secret, which never stands in a policy; declare it under [secrets], as in `key = \"env:NAME\"`, and write `apikey` as `{{ secrets.key }}`; or write `auth = { type = \"query\", name = \"apikey\", value = \"env:NAME\" }`"
+    );
+    let told_reference = told("{{ key | nanp10 }}", "{{ key | nanp10 }}?k=env:KEY");
+    assert!(
+        told_reference
+            .starts_with("lrn.toml:6:7: `k` would be sent as the words `env:KEY`: no reference is read here;")
+    );
+    let in_query = told(r#"url = "https"#, "query = { password = \"hunter2\" }\nurl = \"https");
+    assert!(in_query.starts_with("lrn.toml:6:22: `password` carries a secret"), "{in_query}");
+    let in_auth = told(r#"url = "https"#, "auth = \"Bearer s3cr3t\"\nurl = \"https");
+    assert!(in_auth.contains("found something else") && !in_auth.contains("s3cr3t"), "{in_auth}");
+}
+
+#[test]
+fn a_path_into_a_body_that_has_none() {
+    assert_eq!(
+        told(r#"url = "https"#, "format = \"text\"\nurl = \"https"),
+        "lrn.toml:12:7: with `format = \"text\"` the body is one text, and has no `lrn`; take a part of it, as in `body | regex_search('LRN:(\\d+)')`, or write another `format`"
+    );
+    assert_eq!(
+        told(r#"url = "https"#, "format = \"delimited\"\ncolumns = [\"lnr\", \"spid\"]\nurl = \"https"),
+        "lrn.toml:13:7: `columns` has no `lrn`; did you mean `lnr`? there are lnr, spid"
+    );
+}
+
+#[test]
+fn what_is_no_toml() {
+    for (good, bad, expected) in [
+        (r#"type = "http""#, "type: http", "write `=` between a key and its value: `type = \"http\"`"),
+        (r#""status == 404""#, "“status == 404”", "these quotes are typographic; write straight ones: `\"` or `'`"),
+        (
+            r#""body.lrn or key""#,
+            r#""body["lrn"] or key""#,
+            "a text ends at its next quote: write one with `\"` in it in single quotes, or `\\\"` for each",
+        ),
+        (
+            "status == 404",
+            r"text is matching('\d+')",
+            "a backslash means something within \"…\": write the text in single quotes, or two backslashes",
+        ),
+        (
+            r#""https://lrn.vendor.example/v1/{{ key | nanp10 }}""#,
+            "https://lrn.vendor.example/v1/{{ key }}",
+            "text needs quotes: write \"https://lrn.vendor.example/v1/{{ key }}\"",
+        ),
+        (
+            GOOD,
+            "{ \"kind\": \"lrn\" }",
+            "this is JSON: write a line a key, as in `kind = \"lrn\"`, and tables as `[input]`",
+        ),
+        (
+            "[[upstream]]",
+            "[upstream]",
+            "there may be more than one: write its header in two brackets, as in `[[upstream]]`",
+        ),
+    ] {
+        let told = told(good, bad);
+        assert!(told.starts_with("lrn.toml:") && told.ends_with(expected), "{bad}: {told}");
+    }
+}
+
+#[test]
+fn a_test_that_is_a_key() {
+    let told = told("when = \"status == 404\"", "status = 404");
+    let (missing, unknown) = told.split_once('\n').unwrap();
+    assert_eq!(missing, "lrn.toml:7:1: `when` is missing; add the test, such as `when = \"status == 404\"`");
+    assert!(unknown.starts_with(
+        "lrn.toml:8:1: unknown key `status` in [[upstream.rule]]; a test is an expression: `when = \"status == 404\"`;"
+    ));
+}
+
+#[test]
+fn what_would_be_served_old_and_must_not_be() {
+    assert_eq!(
+        told("kind = \"lrn\"", "kind = \"location\"\ncache = { stale = \"1d\" }"),
+        "lrn.toml:2:19: `stale` is not to be had here: where somebody was is not where he is; take it out, or write \"0\""
     );
 }

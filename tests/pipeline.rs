@@ -475,3 +475,47 @@ async fn an_answer_that_must_not_be_kept_is_given_each_time_and_an_alert_is_told
     }
     assert_eq!(desk.told(EventType::Alert), 1);
 }
+
+#[tokio::test]
+async fn a_vendor_that_has_had_enough_of_one_number_is_asked_for_others() {
+    let vendor = vendor(Mode::TooManyRequests(Some(30))).await;
+    let rule = "[[upstream.rule]]\nwhen = \"status == 429\"\noutcome = \"rate_limited\"\nhold_scope = \"key\"\n[upstream.fields]";
+    let policy = lrn(&[&vendor], PLAIN).replace("[upstream.fields]", rule);
+    let desk = Desk::new(&[("lrn", &policy)]);
+    let lookup = desk.lookup("lrn");
+    for _ in 0..3 {
+        assert_eq!(ask(&lookup, "3035550123", 500).await.outcome, Outcome::RateLimited);
+    }
+    assert_eq!(vendor.requests(), 1, "the number is left alone");
+    assert!(lookup.is_up() && desk.told(EventType::Held) == 0);
+    vendor.set(Mode::OK);
+    assert_eq!(ask(&lookup, "3035550124", 500).await.outcome, Outcome::Found);
+    assert_eq!(ask(&lookup, "3035550123", 500).await.outcome, Outcome::RateLimited);
+    assert_eq!(vendor.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_tenants_credentials_are_held_and_not_the_others() {
+    let vendor = vendor(Mode::Wants("Bearer GOOD".to_owned())).await;
+    let (_good, good) = support::policies::secret_file("GOOD");
+    let (_bad, bad) = support::policies::secret_file("BAD");
+    let lines = format!(
+        "auth_by = \"tenant\"\nauths = {{ a = {{ type = \"bearer\", token = \"{good}\" }}, b = {{ type = \"bearer\", token = \"{bad}\" }} }}\n\
+         [[upstream.rule]]\nwhen = \"status == 401\"\noutcome = \"auth_error\"\nhold_scope = \"credential\"\n[upstream.fields]"
+    );
+    let policy = lrn(&[&vendor], PLAIN)
+        .replace("[upstream.fields]", &lines)
+        .replace("[budget]", "tenant = { type = \"word\", words = [\"a\", \"b\"] }\n[budget]");
+    let desk = Desk::new(&[("lrn", &policy)]);
+    let lookup = desk.lookup("lrn");
+    let ask = async |key: &str, tenant: &str| {
+        let question = lookup.policy.question(key, &[("tenant", tenant)]).unwrap();
+        lookup.ask(question, dipcache::deadline::Deadline::after(Duration::from_millis(500))).await.outcome
+    };
+    assert_eq!(ask("3035550123", "b").await, Outcome::AuthError);
+    let asked = vendor.requests();
+    assert_eq!(ask("3035550124", "b").await, Outcome::AuthError, "the tenant is held for every number");
+    assert_eq!(vendor.requests(), asked);
+    assert_eq!(ask("3035550124", "a").await, Outcome::Found);
+    assert!(lookup.is_up());
+}

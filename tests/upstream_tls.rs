@@ -5,90 +5,15 @@
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use dipcache::deadline::{Deadline, now};
 use dipcache::policy::{Format, HttpMethod, HttpPolicy, Place, Secret, Template, TransportPolicy};
 use dipcache::upstream::http::{Answer, HttpUpstream, Request};
 use dipcache::upstream::{Failure, FailureKind};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
-use hyper::{Request as Asked, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use support::secure::SecureVendor;
 use support::{SLACK, policies};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-
-/// A vendor with a certificate of its own making; it answers with the version of HTTP that it was asked in.
-struct SecureVendor {
-    address: SocketAddr,
-    pem: tempfile::NamedTempFile,
-    connections: Arc<AtomicU64>,
-}
-
-impl SecureVendor {
-    async fn start(name: &str, protocols: &[&str]) -> Self {
-        Self::start_for(name, protocols, None).await
-    }
-
-    /// As `start`; only clients with a certificate signed by this one are let in.
-    async fn start_for(name: &str, protocols: &[&str], client: Option<CertificateDer<'static>>) -> Self {
-        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
-        let pem = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(pem.path(), made.cert.pem()).expect("the file is ours");
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions");
-        let config = match client {
-            None => config.with_no_client_auth(),
-            Some(client) => {
-                let mut roots = rustls::RootCertStore::empty();
-                roots.add(client).expect("a certificate");
-                let provider = Arc::new(rustls::crypto::ring::default_provider());
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-                config.with_client_cert_verifier(verifier.expect("a verifier"))
-            }
-        };
-        let mut config =
-            config.with_single_cert(vec![made.cert.der().clone()], key).expect("a certificate with its key");
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let connections = Arc::new(AtomicU64::new(0));
-        tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&connections)));
-        Self { address, pem, connections }
-    }
-}
-
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, connections: Arc<AtomicU64>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(serve(stream, acceptor.clone()));
-    }
-}
-
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor) {
-    let Ok(stream) = acceptor.accept(stream).await else { return };
-    let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    let answer = service_fn(|asked: Asked<Incoming>| async move {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from(format!("{:?}", asked.version())))))
-    });
-    if is_h2 {
-        let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
-    } else {
-        let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-    }
-}
+use tokio::net::TcpListener;
 
 fn client(change: impl FnOnce(&mut HttpPolicy)) -> HttpUpstream {
     let mut http = policies::http();
@@ -135,7 +60,7 @@ async fn http2_is_spoken_where_offered_over_one_connection() {
     for answer in futures_util::future::join_all(dips).await {
         assert_eq!(answer.expect("an answer").status, 200);
     }
-    assert_eq!(vendor.connections.load(Ordering::SeqCst), 1);
+    assert_eq!(vendor.connections(), 1);
 }
 
 #[tokio::test]

@@ -10,20 +10,22 @@ use crate::config;
 use crate::policy::Fault;
 use crate::policy::check::Off;
 
-/// Prints all faults; exit code 1 on any.
+/// Prints all faults and warnings; exit code 1 on any fault.
 pub(super) fn run(path: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let (faults, off) = match config::load(path) {
+    let (faults, off, warnings) = match config::load(path) {
         Ok(config) => {
             let read = policies::read(&config)?;
-            (read.folder.faults, read.folder.off)
+            (read.folder.faults, read.folder.off, read.folder.warnings)
         }
-        Err(faults) => (faults, Vec::new()),
+        Err(faults) => (faults, Vec::new(), Vec::new()),
     };
     if as_json {
-        let rows: Vec<_> = faults.iter().map(as_row).collect();
+        let rows: Vec<_> = faults.iter().map(|fault| as_row(fault, false)).collect();
+        let rows: Vec<_> = rows.into_iter().chain(warnings.iter().map(|warning| as_row(warning, true))).collect();
         say(format_args!("{}\n", serde_json::Value::from(rows)))?;
     } else {
         faults.iter().try_for_each(|fault| say(format_args!("{fault}\n")))?;
+        warnings.iter().try_for_each(|warning| say(format_args!("{warning} (a warning)\n")))?;
         print_off(&off)?;
         match faults.len() {
             0 => say("all is well\n")?,
@@ -47,9 +49,10 @@ fn print_off(off: &[Off]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn as_row(fault: &Fault) -> serde_json::Value {
+fn as_row(fault: &Fault, is_warning: bool) -> serde_json::Value {
     json!({
         "file": fault.file, "line": fault.line, "column": fault.column, "what": fault.what, "mend": fault.mend,
+        "warning": is_warning,
     })
 }
 

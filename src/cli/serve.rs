@@ -42,12 +42,13 @@ pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The policies of a folder. Those that wait for a secret are told, each time.
+/// The policies of a folder. Those that wait for a secret are told, each time, and what is dangerous in the others.
 fn served(folder: &Path, vars: &Vars) -> (Vec<Policy>, Vec<Fault>) {
-    let Folder { policies, off, faults } = read_folder(folder, vars, &|text| text);
+    let Folder { policies, off, faults, warnings } = read_folder(folder, vars, &|text| text);
     for Off { lookup, missing } in off {
         tracing::info!(lookup, missing = missing.join(", "), "off until its secret is there");
     }
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     (policies, faults)
 }
 

@@ -40,7 +40,7 @@ struct Tried {
 pub(super) fn run(config: Option<&Path>, ask: &Ask) -> anyhow::Result<ExitCode> {
     let config = config::load(config).map_err(|faults| check::summed_up(&faults))?;
     let read = policies::read(&config)?;
-    let Folder { policies, off, faults } = &read.folder;
+    let Folder { policies, off, faults, .. } = &read.folder;
     let Some(policy) = policies.iter().find(|policy| *policy.name == *ask.lookup) else {
         if !faults.is_empty() {
             return Err(check::summed_up(faults));

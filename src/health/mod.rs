@@ -10,6 +10,7 @@
 //! probe of our own, never by waiting for traffic.
 
 pub mod allowance;
+pub mod apart;
 pub mod breaker;
 pub mod bucket;
 pub mod failed;
@@ -25,6 +26,7 @@ pub mod flags;
 pub mod window;
 
 pub use allowance::Allowance;
+pub use apart::{Apart, Part};
 pub use breaker::{Breaker, Change, State};
 pub use failed::FailedTargets;
 pub use hold::Hold;

@@ -9,6 +9,7 @@ use crate::deadline::{Deadline, Instant, now, wall_clock};
 use crate::events::{Event, EventType};
 use crate::health::{Change, Held, Pass, Seat, State};
 use crate::lookup::Lookup;
+use crate::lookup::apart;
 use crate::lookup::member::{Given, Member};
 use crate::lookup::probe;
 use crate::policy::{Judgement, Question};
@@ -50,6 +51,11 @@ pub(super) async fn attempt(
     times: Times,
 ) -> Ended {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
+    if !pass.is_probe()
+        && let Some(outcome) = apart::held(&lookup, index, &question, now())
+    {
+        return Err(outcome.into());
+    }
     // A probe needs no seat: dips that hang may hold all of them, and would keep it from finding the upstream healed.
     // An idle dip has brought its own.
     let (mut pass, mut times, mut _seat) = (pass, times, None);
@@ -79,7 +85,7 @@ pub(super) async fn attempt(
     if judged.is_answer() && !pass.is_idle() {
         member.took(pass.took(now()));
     }
-    settle(&lookup, index, pass, &result, times.cut);
+    settle(&lookup, index, &question, pass, &result, times.cut);
     pay(&lookup, judged);
     match result {
         Ok(Judgement { outcome, record, ttl, keep, next, .. }) if outcome.is_answer() => {
@@ -124,6 +130,7 @@ async fn ask(
         Some(answered) => answered,
         None => {
             if !is_ours(&pass, times.overdue)
+                && apart::is_one_place(lookup, index)
                 && let Some(change) = pass.overdue(now())
             {
                 note_change(lookup, index, change);
@@ -172,13 +179,28 @@ fn pay(lookup: &Arc<Lookup>, outcome: Outcome) {
 }
 
 /// Brings the end home: a sample for the breaker, or a hold, or neither.
-fn settle(lookup: &Arc<Lookup>, index: usize, pass: Pass, result: &Result<Judgement, Failure>, cut: Deadline) {
+fn settle(
+    lookup: &Arc<Lookup>,
+    index: usize,
+    question: &Question,
+    pass: Pass,
+    result: &Result<Judgement, Failure>,
+    cut: Deadline,
+) {
     let now = now();
+    let is_apart = apart::ended(lookup, index, question, result, now);
     if let Ok(judgement) = result {
         alert(lookup, index, judgement, now);
-        hold(lookup, index, judgement, now);
+        if !is_apart {
+            hold(lookup, index, judgement, now);
+        }
     }
+    // Where callers choose the server, one that is sick says nothing of the others: else whoever names a dead one
+    // would shut them all.
+    let is_one_place = apart::is_one_place(lookup, index);
     let failed = match result {
+        Ok(judgement) if !is_one_place && !judgement.outcome.is_answer() => None,
+        Err(_) if !is_one_place => None,
         Ok(judgement) if judgement.outcome.is_answer() => Some(false),
         Ok(judgement) if judgement.outcome.is_failure() && judgement.sample => Some(true),
         // A vendor that asks for patience is alive, which is all that a probe wants to know.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::answer::{Outcome, Record};
 use crate::deadline::{Instant, now};
-use crate::health::{Latencies, UpstreamHealth};
+use crate::health::{Apart, Latencies, UpstreamHealth};
 use crate::policy::{BreakerRules, Question, UpstreamPolicy};
 use crate::upstream::{Failure, Upstream};
 
@@ -24,6 +24,8 @@ pub struct Member {
     beside: OnceLock<Option<Upstream>>,
     /// Whether it may be asked.
     pub health: Arc<UpstreamHealth>,
+    /// The keys and credentials that are left alone while it may be asked for others.
+    pub(super) apart: Apart,
     /// The question that somebody had for it last: what a probe asks, since only a real question proves anything.
     last: Mutex<Option<Question>>,
     /// How fast it has answered lately.
@@ -66,6 +68,7 @@ impl Member {
             upstream: Upstream::build_after(policy, before.map(|before| &before.upstream))?,
             beside: OnceLock::new(),
             health: UpstreamHealth::new(breaker, policy.concurrency, policy.rate, now()),
+            apart: Apart::default(),
             last: Mutex::new(None),
             latencies: Mutex::default(),
             watched: AtomicBool::new(false),

@@ -16,7 +16,9 @@
 //! nobody who waits for it: the first caller's leaving does not cancel it, and what comes late still
 //! fills the cache.
 
+mod apart;
 mod attempt;
+mod avoid;
 pub mod flight;
 mod follow;
 mod gather;

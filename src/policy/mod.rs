@@ -21,6 +21,7 @@ pub mod judge;
 pub mod kind;
 pub mod maps;
 pub mod number;
+pub mod reach;
 pub mod request;
 pub mod secret;
 pub mod service;
@@ -41,8 +42,8 @@ pub use chain::{Also, Chain, Cost, Then};
 pub use decode::{Decoding, Format, Reading};
 pub use expr::{Expr, Place, Scope, Template};
 pub use fault::Fault;
-pub use input::{BadInput, Declared, InputType, Inputs, Question};
-pub use judge::{Judgement, Rule};
+pub use input::{BadInput, CallerUrls, Declared, InputType, Inputs, Question};
+pub use judge::{HoldScope, Judgement, Rule};
 pub use kind::Kind;
 pub use number::Country;
 pub use request::{Algorithm, Chosen, Hmac, OAuth2, Pair, Tls, Wire};
@@ -263,6 +264,13 @@ pub enum TransportPolicy {
     Table(TablePolicy),
 }
 
+impl TransportPolicy {
+    /// Whether every question goes to the same place, so that what one meets with tells of the next.
+    pub fn is_one_place(&self) -> bool {
+        !matches!(self, Self::Http(http) if http.caller_url.is_some())
+    }
+}
+
 /// A request to a REST vendor.
 #[derive(Debug)]
 pub struct HttpPolicy {
@@ -270,6 +278,8 @@ pub struct HttpPolicy {
     pub method: HttpMethod,
     /// Base URLs in order of preference, without a slash at the end; empty where `url` is whole.
     pub bases: Vec<String>,
+    /// How often each base is the first to be asked, against the others; empty: always in their order.
+    pub weights: Vec<u32>,
     /// The URL, or what stands behind a base; each value is escaped for its place in path or query.
     pub url: Template,
     /// Parameters behind those that the URL has.
@@ -294,6 +304,15 @@ pub struct HttpPolicy {
     pub ca: Option<PathBuf>,
     /// False only behind a loud switch in the policy.
     pub verify_tls: bool,
+    /// Set where the URL is one that the caller brings along, and not the policy's own.
+    pub caller_url: Option<CallerUrl>,
+}
+
+/// A URL that the caller brings along.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerUrl {
+    /// True: it may lead to addresses of our own network.
+    pub allow_private: bool,
 }
 
 /// HTTP methods a policy may use.

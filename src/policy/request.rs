@@ -127,6 +127,11 @@ impl HttpPolicy {
         std::iter::once((None, &self.auth)).chain(chosen.map(|(name, auth)| (Some(name.as_str()), auth)))
     }
 
+    /// True where the URL is the caller's and must not lead into our own network.
+    pub fn public_only(&self) -> bool {
+        self.caller_url.is_some_and(|caller_url| !caller_url.allow_private)
+    }
+
     /// The host of every request, where there is but one.
     pub fn fixed_host(&self) -> Option<String> {
         let url = match &self.bases[..] {

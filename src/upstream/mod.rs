@@ -23,7 +23,8 @@ use table::Table;
 #[derive(Debug)]
 pub enum Upstream {
     /// A REST vendor.
-    Http(http::HttpUpstream),
+    // Boxed: it is far larger than the others.
+    Http(Box<http::HttpUpstream>),
     /// A name server.
     Dns(dns::DnsUpstream),
     /// A database.
@@ -50,7 +51,9 @@ impl Upstream {
     /// As [`Upstream::build`].
     pub fn build_beside(policy: &UpstreamPolicy, other: &Self) -> Result<Self, Failure> {
         match (&policy.transport, other) {
-            (TransportPolicy::Http(http), Self::Http(other)) => other.build_beside(policy, http).map(Self::Http),
+            (TransportPolicy::Http(http), Self::Http(other)) => {
+                other.build_beside(policy, http).map(Box::new).map(Self::Http)
+            }
             (TransportPolicy::Table(_), Self::Table(table)) => Ok(Self::Table(Arc::clone(table))),
             _ => Self::build(policy),
         }
@@ -62,7 +65,7 @@ impl Upstream {
     /// When the client cannot be built: a CA file that does not read, a database URL of an unknown scheme.
     pub fn build(policy: &UpstreamPolicy) -> Result<Self, Failure> {
         match &policy.transport {
-            TransportPolicy::Http(http) => http::HttpUpstream::build(policy, http).map(Self::Http),
+            TransportPolicy::Http(http) => http::HttpUpstream::build(policy, http).map(Box::new).map(Self::Http),
             TransportPolicy::Dns(dns) => dns::DnsUpstream::build(policy, dns).map(Self::Dns),
             TransportPolicy::Sql(sql) => sql::SqlUpstream::build(policy, sql).map(Self::Sql),
             TransportPolicy::Table(table) => Ok(Self::Table(Table::build(table, None))),

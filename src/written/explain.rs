@@ -21,7 +21,14 @@ pub(super) fn syntax(message: &str, text: &str, span: &Span) -> Slip {
         return slip("a value is missing here", "write one behind the `=`, or take the line out", true);
     }
     if message.starts_with("string values must be quoted") {
-        return slip(&format!("`{found}` is no value"), &format!("text needs quotes: write \"{found}\""), true);
+        if found.starts_with(['“', '”', '„', '‘', '’', '«']) {
+            return slip("these quotes are typographic", "write straight ones: `\"` or `'`", true);
+        }
+        return slip(
+            &format!("`{found}` is no value"),
+            &format!("text needs quotes: write {}", quoted(text, span)),
+            true,
+        );
     }
     match message.split(',').next().unwrap_or_default() {
         "invalid basic string" => slip("the text has no closing quote", "close it with `\"`", true),
@@ -47,8 +54,35 @@ pub(super) fn syntax(message: &str, text: &str, span: &Span) -> Slip {
         "missing comma between key-value pairs" => {
             slip("a comma is missing, or the table's closing brace", "write `,` or `}` here", false)
         }
-        _ => slip(&format!("no valid TOML: {message}"), "correct the line", false),
+        _ => slip(&format!("no valid TOML: {message}"), habit(message, text, span.start), false),
     }
+}
+
+/// What to write instead of what is no TOML, where it looks like something else.
+fn habit(message: &str, text: &str, at: usize) -> &'static str {
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text.get(line..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let key = line.split('=').next().unwrap_or_default();
+    if text.trim_start().starts_with('{') {
+        "this is JSON: write a line a key, as in `kind = \"lrn\"`, and tables as `[input]`"
+    } else if message.starts_with("missing escaped value") || message.starts_with("invalid escape") {
+        "a backslash means something within \"…\": write the text in single quotes, or two backslashes"
+    } else if line.matches('"').count() > 2 && !key.contains('"') {
+        "a text ends at its next quote: write one with `\"` in it in single quotes, or `\\\"` for each"
+    } else if key.contains(':') {
+        "write `=` between a key and its value: `type = \"http\"`"
+    } else {
+        "correct the line: TOML is `key = value`, text in quotes, tables as `[input]`"
+    }
+}
+
+/// The value that starts here, to the end of its line, in quotes that it does not hold itself.
+fn quoted(text: &str, span: &Span) -> String {
+    let line = text.get(span.start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let value = line.split(" #").next().unwrap_or_default().trim();
+    let quote = if value.contains('"') { '\'' } else { '"' };
+    format!("{quote}{value}{quote}")
 }
 
 /// What serde stumbled over, explained.
@@ -69,9 +103,15 @@ pub(super) fn structure<'a>(message: &'a str, table: &str) -> Stumble<'a> {
     if let Some((found, expected)) =
         message.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
     {
-        let (found, expected) = (in_words(found), in_words(expected));
-        let what = format!("expected {expected}, found {found}");
-        return Stumble { what, mend: format!("write {expected} here"), meant: None };
+        let mend = match (found, expected) {
+            ("map", "a sequence") => {
+                "there may be more than one: write its header in two brackets, as in `[[upstream]]`".to_owned()
+            }
+            _ => format!("write {} here", in_words(expected)),
+        };
+        // Where a secret belongs, what stands there instead may be one.
+        let found = if expected.contains("env:") { "something else".to_owned() } else { in_words(found) };
+        return Stumble { what: format!("expected {}, found {found}", in_words(expected)), mend, meant: None };
     }
     Stumble { what: message.to_owned(), mend: "correct it or take it out".to_owned(), meant: None }
 }
@@ -87,7 +127,10 @@ fn unknown_key<'a>(rest: &'a str, table: &str) -> Stumble<'a> {
     };
     Stumble {
         what: format!("unknown key `{key}` {place}"),
-        mend: suggest(key, known, &these_are),
+        mend: match known.contains(&"when") {
+            true => format!("a test is an expression: `when = \"status == 404\"`; {}", suggest(key, known, &these_are)),
+            false => suggest(key, known, &these_are),
+        },
         meant: nearest(key, known.iter().copied()),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) type Span = Range<usize>;
 pub(crate) struct Faults {
     source: Source,
     found: Vec<Fault>,
+    /// What is allowed, and should be on purpose.
+    warnings: Vec<Fault>,
     /// Keys taken out of a table because they were wrong: they are not missing.
     removed: Vec<(Span, String)>,
     /// Lines that do not parse: whatever else seems wrong there comes of that.
@@ -27,7 +29,7 @@ pub(crate) struct Faults {
 impl Faults {
     /// Nothing wrong yet.
     pub(crate) fn new(source: Source) -> Self {
-        Self { source, found: Vec::new(), removed: Vec::new(), silent_lines: Vec::new() }
+        Self { source, found: Vec::new(), warnings: Vec::new(), removed: Vec::new(), silent_lines: Vec::new() }
     }
 
     /// True while nothing is wrong.
@@ -49,6 +51,19 @@ impl Faults {
         let fault =
             Fault { file: place.file.to_owned(), line: place.line, column: place.column, what, mend: mend.into() };
         self.found.push(fault);
+    }
+
+    /// Something at a place is allowed and dangerous: whoever wrote it should know what it means.
+    pub(crate) fn warn(&mut self, span: &Span, what: impl Into<String>, mend: impl Into<String>) {
+        let place = self.place(span);
+        self.warnings.push(Fault { what: what.into(), mend: mend.into(), ..place });
+    }
+
+    /// The warnings, in the order of the file.
+    pub(crate) fn take_warnings(&mut self) -> Vec<Fault> {
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.sort_by_key(|warning| (warning.line, warning.column));
+        warnings
     }
 
     /// A place, for a fault that only shows when this file is held against others.

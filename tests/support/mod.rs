@@ -1,7 +1,7 @@
 //! What the tests stand on: real servers on loopback, and vendors that misbehave to order.
 //!
 //! [`process`] starts and stops a server that is a program; [`postgres`], [`mariadb`], [`nsd`] and [`memcached`] are such
-//! servers; [`vendor`] is a REST vendor and [`nameserver`] a name server of our own, with every fault of the
+//! servers; [`vendor`] is a REST vendor, [`secure`] one that speaks TLS, and [`nameserver`] a name server of our own, with every fault of the
 //! fault matrix as a mode that can be set while it runs. Every server listens on a free port of 127.0.0.1,
 //! keeps its files in a temporary directory, and is gone when its value is dropped.
 //!
@@ -27,6 +27,7 @@ pub mod postgres;
 pub mod picture;
 pub mod process;
 pub mod proxy;
+pub mod secure;
 pub mod vendor;
 
 /// How much later than it should a thing may end on a machine that is busy with other tests. What is tested waits

@@ -42,6 +42,7 @@ pub fn http() -> HttpPolicy {
         method: HttpMethod::Get,
         url: Template::compile("http://127.0.0.1/", &[], Place::Url).expect("a template"),
         bases: Vec::new(),
+        weights: Vec::new(),
         query: Vec::new(),
         headers: Vec::new(),
         body: None,
@@ -53,6 +54,7 @@ pub fn http() -> HttpPolicy {
         max_body: 64 * 1024,
         ca: None,
         verify_tls: true,
+        caller_url: None,
     }
 }
 

@@ -20,8 +20,8 @@ use crate::front::http::route::{Route, route};
 use crate::front::http::{call, db, escape};
 use crate::policy::{BadInput, Question};
 
-/// A key longer than this, decoded, is none.
-const MAX_KEY: usize = 512;
+/// A key longer than this, decoded, is none: the longest is an Identity header.
+const MAX_KEY: usize = 4096;
 
 /// Where a request stands after everything that can be done without waiting.
 pub enum Step<L> {
@@ -107,7 +107,7 @@ fn look_up<D: Desk>(desk: &D, lookup: &str, key: &str, query: &str, now: Instant
     let Some(line) = find(desk, lookup) else { return unknown(desk) };
     let key = match escape::path(key) {
         Ok(key) if key.len() <= MAX_KEY => key,
-        Ok(_) => return refuse(&line, Outcome::InvalidInput, "the key is longer than 512 bytes"),
+        Ok(_) => return refuse(&line, Outcome::InvalidInput, "the key is longer than 4096 bytes"),
         Err(_) => {
             return refuse(&line, Outcome::InvalidInput, "the key has a bad percent-escape or a control character");
         }

@@ -13,6 +13,8 @@ pub(super) struct Names {
     question: Vec<String>,
     /// The inputs that are one of listed words, with their words.
     words: Vec<(String, Vec<String>)>,
+    /// The key and the inputs that are URLs, and whether they may lead into our own network.
+    urls: Vec<(String, bool)>,
 }
 
 impl Names {
@@ -23,7 +25,21 @@ impl Names {
             InputType::Word(words) => Some((input.name.to_string(), words.iter().map(ToString::to_string).collect())),
             _ => None,
         });
-        Self { question: std::iter::once("key".to_owned()).chain(further).collect(), words: words.collect() }
+        let all = inputs.iter().flat_map(|inputs| {
+            let further = inputs.further.iter().map(|input| (&*input.name, &input.input));
+            std::iter::once(("key", &inputs.key)).chain(further)
+        });
+        let urls = all.filter_map(|(name, input)| match input {
+            InputType::Url(urls) => Some((name.to_owned(), urls.allow_private)),
+            _ => None,
+        });
+        let question = std::iter::once("key".to_owned()).chain(further).collect();
+        Self { question, words: words.collect(), urls: urls.collect() }
+    }
+
+    /// The key and the inputs that are URLs, and whether they may lead into our own network.
+    pub(super) fn urls(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.urls.iter().map(|(name, allow_private)| (name.as_str(), *allow_private))
     }
 
     /// The words that an input of this name may be.
@@ -58,13 +74,22 @@ impl Check<'_> {
     /// Compiles an expression over an answer. What another transport answers with is no name here.
     pub(super) fn reading_expr(&mut self, source: &Spanned<String>, names: &[&str]) -> Option<Expr> {
         let error = match Expr::compile_with(source.get_ref(), names, &self.maps) {
-            Ok(expr) => return Some(expr),
+            Ok(expr) => {
+                self.leads_into_the_body(&source.span(), &expr.paths());
+                return Some(expr);
+            }
             Err(error) => error,
         };
         let name = source.get_ref().get(error.at.clone()).unwrap_or_default();
-        let (what, mend) = if READING_NAMES.contains(&name) {
+        let (what, mend) = if error.what.starts_with("there is no name") && READING_NAMES.contains(&name) {
             let there: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            let mend = format!("there are {}", there.join(", "));
+            let columns = match () {
+                () if names.contains(&"rows") => "; a column is `rows[0].NAME`",
+                () if names.contains(&"row") => "; a column is `row.NAME`",
+                () if names.contains(&"answers") => "; a record is `answers[0]`, as in `answers[0].address`",
+                () => "",
+            };
+            let mend = format!("there are {}{columns}", there.join(", "));
             (format!("this type of upstream has no `{name}`"), mend)
         } else {
             (error.what, error.mend)

@@ -11,7 +11,7 @@ use crate::policy::Vars;
 use crate::written::Document;
 
 /// Keys of an upstream that change when and how fast it is asked, and not what its answer means.
-const NOT_SHAPE: [&str; 20] = [
+const NOT_SHAPE: [&str; 21] = [
     "concurrency",
     "rate",
     "timeout",
@@ -22,6 +22,7 @@ const NOT_SHAPE: [&str; 20] = [
     "ca",
     "max_body",
     "retry",
+    "weights",
     "safe",
     "tls",
     "source_address",

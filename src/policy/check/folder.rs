@@ -16,6 +16,8 @@ pub struct Folder {
     pub off: Vec<Off>,
     /// What is wrong.
     pub faults: Vec<Fault>,
+    /// What is served though it is dangerous.
+    pub warnings: Vec<Fault>,
 }
 
 /// A sound policy with `enabled = "secrets"`, some of which are not there.
@@ -47,8 +49,11 @@ pub fn read_folder(dir: &Path, vars: &Vars, change: &dyn Fn(String) -> String) -
             continue;
         }
         match read_file(&path, vars, change, &Vault::Real) {
-            Ok(Parsed { policy, served: Served::Yes }) => folder.policies.push(policy),
-            Ok(Parsed { policy, served: Served::Without(missing) }) => {
+            Ok(Parsed { policy, served: Served::Yes, warnings }) => {
+                folder.policies.push(policy);
+                folder.warnings.extend(warnings);
+            }
+            Ok(Parsed { policy, served: Served::Without(missing), .. }) => {
                 folder.off.push(Off { lookup: policy.name.to_string(), missing });
             }
             Ok(Parsed { served: Served::No, .. }) => {}

@@ -19,8 +19,14 @@ const OWN_HEADERS: [&str; 5] = ["host", "content-length", "transfer-encoding", "
 impl Check<'_> {
     /// The transport's part of an upstream.
     pub(super) fn http(&mut self, mut file: UpstreamFile, around: &Around<'_>) -> Option<TransportPolicy> {
+        let caller = file.url.as_ref().and_then(|url| around.names.caller_url(url.get_ref().0.as_ref().ok()?));
+        if let Some((name, _)) = &caller {
+            self.fit_for_a_callers_url(&file, name);
+        }
         let method = self.faults.value(file.method.take());
+        let url_span = file.url.as_ref().map(Spanned::span);
         let target = self.target(file.url.take(), file.urls.take(), around);
+        let weights = self.weights(file.weights.take(), target.as_ref().map_or(0, |(bases, _)| bases.len()));
         let query = file.query.take().map_or_else(Vec::new, |query| self.pairs(query, "query", around));
         let headers = self.headers(file.headers.take(), around);
         let (body, form) = self.any_body(&mut file, around);
@@ -29,7 +35,7 @@ impl Check<'_> {
         let chosen = self.chosen(file.auth_by.take(), file.auths.take(), around);
         let max_body = self.faults.or(file.max_body.take(), Bytes(64 * 1024)).0;
         let mut ca = self.faults.value(file.ca.take());
-        let verify_tls = self.faults.or(file.verify_tls.take(), true);
+        let verify_tls = self.verify_tls(file.verify_tls.take());
         let tls = file.tls.as_ref().map(Spanned::span);
         let wire = self.wire(&mut file, &mut ca, method);
         let ca = ca.and_then(|ca| self.ca(&ca));
@@ -37,6 +43,7 @@ impl Check<'_> {
         let http = HttpPolicy {
             method,
             bases,
+            weights,
             url,
             query,
             headers,
@@ -49,7 +56,9 @@ impl Check<'_> {
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
             ca,
             verify_tls,
+            caller_url: caller.map(|(_, caller_url)| caller_url),
         };
+        self.depends_on_the_question(&http, url_span, around);
         if let Some(tls) = tls.filter(|_| http.wire.tls.server_name.is_some() && http.fixed_host().is_none()) {
             let mend = "give the upstream one `url` whose host does not vary, or take `server_name` out";
             self.faults.at(&tls, "`server_name` stands for one host, and there is none or more than one", mend);
@@ -74,6 +83,9 @@ impl Check<'_> {
         for (name, value) in headers.map(Spanned::into_inner).unwrap_or_default() {
             self.header_name(&name);
             let value = self.faults.value(Some(value));
+            if let Some(value) = &value {
+                self.open_secret(&value.span(), name.get_ref(), value.get_ref());
+            }
             let value = value.and_then(|value| self.template(&value, around.names.request(), Place::Header));
             checked.extend(value.map(|value| (name.into_inner(), value)));
         }

@@ -74,6 +74,7 @@ impl Check<'_> {
         for (key, place) in [
             ("optional", declared.optional.as_ref().map(Spanned::span)),
             ("default", declared.default.as_ref().map(Spanned::span)),
+            ("volatile", declared.volatile.as_ref().map(Spanned::span)),
         ] {
             if let Some(place) = place {
                 self.faults.at(
@@ -92,6 +93,7 @@ impl Check<'_> {
         let mut declared = declared.into_inner();
         let default = self.faults.value(declared.default.take());
         let optional = self.faults.or(declared.optional.take(), default.is_some());
+        let volatile = self.faults.or(declared.volatile.take(), false);
         let input = self.input_type(&span, declared)?;
         let default = default.map(|default| match input.canonical(default.get_ref()) {
             Some(canonical) => canonical,
@@ -101,7 +103,7 @@ impl Check<'_> {
                 CompactString::default()
             }
         });
-        Some(Declared { name: name.get_ref().as_str().into(), input, optional, default })
+        Some(Declared { name: name.get_ref().as_str().into(), input, optional, default, volatile })
     }
 
     fn input_name(&mut self, name: &Spanned<String>) {
@@ -121,17 +123,20 @@ impl Check<'_> {
         }
     }
 
-    fn input_type(&mut self, span: &Span, declared: DeclaredFile) -> Option<InputType> {
+    fn input_type(&mut self, span: &Span, mut declared: DeclaredFile) -> Option<InputType> {
         let given = declared.input_type.is_some();
-        let word = self.faults.value(declared.input_type);
+        let word = self.faults.value(declared.input_type.take());
         let word = self.required(
             word,
             span,
             "type",
             given,
-            "say what it is: `type = \"tn\"`, `dns`, `sip`, `digits`, `text` or `word`",
+            "say what it is: `type = \"tn\"`, `dns`, `sip`, `digits`, `text`, `word`, `url` or `identity`",
         )?;
-        let country = self.faults.value(declared.country);
+        if *word.get_ref() != InputWord::Url {
+            self.no_keys_of_urls(&declared);
+        }
+        let country = self.faults.value(declared.country.take());
         if let Some(words) = declared.words.as_ref().filter(|_| *word.get_ref() != InputWord::Word) {
             self.faults.at(&words.span(), "`words` belongs to words", "take it out, or write `type = \"word\"`");
         }
@@ -145,6 +150,8 @@ impl Check<'_> {
             InputWord::Digits => InputType::Digits,
             InputWord::Text => InputType::Text,
             InputWord::Word => InputType::Word(self.words(declared.words, span, "words")?),
+            InputWord::Url => InputType::Url(self.caller_urls(span, declared)),
+            InputWord::Identity => InputType::Identity,
         })
     }
 
@@ -153,7 +160,8 @@ impl Check<'_> {
         let span = list.as_ref().map(Spanned::span)?;
         let words = self.words(list, &span, WANT)?;
         let all = words.join(",").into();
-        Some(Declared { name: WANT.into(), input: InputType::Words(words), optional: true, default: Some(all) })
+        let input = InputType::Words(words);
+        Some(Declared { name: WANT.into(), input, optional: true, default: Some(all), volatile: false })
     }
 
     /// The words that an input may be, each once.

@@ -16,6 +16,8 @@ mod rules;
 mod decoding;
 mod http;
 mod url;
+mod caller_url;
+mod lint;
 mod body;
 mod pairs;
 mod wire;
@@ -36,6 +38,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::file::{EnabledWord, PolicyFile};
 use super::kind::Kind;
@@ -43,6 +46,7 @@ use super::maps::Maps;
 use super::{Ambient, Fault, Policy, Vars, Vault};
 use crate::written::{Document, Faults, Source, Span, Spanned, file_text};
 use compile::Names;
+use lint::BodyIs;
 
 #[cfg(test)]
 pub(super) use auth::{further_keys, keys};
@@ -56,6 +60,8 @@ pub(super) use upstream::foreign_keys;
 struct Parsed {
     policy: Policy,
     served: Served,
+    /// What is allowed in it and dangerous.
+    warnings: Vec<Fault>,
 }
 
 /// Whether a sound policy is served.
@@ -123,12 +129,13 @@ fn parse_text(name: &str, path: &Path, text: &str, vars: &Vars, vault: &Vault) -
             may_be_absent: false,
             site: vars,
             ambient: Arc::default(),
+            body: BodyIs::default(),
             span: document.span(),
         };
         check.policy(name, file, &document)
     });
     match parsed {
-        Some(parsed) if faults.is_empty() => Ok(parsed),
+        Some(parsed) if faults.is_empty() => Ok(Parsed { warnings: faults.take_warnings(), ..parsed }),
         _ => Err(faults.into_vec()),
     }
 }
@@ -152,6 +159,8 @@ struct Check<'a> {
     site: &'a Vars,
     /// The policy's `[vars]` and `[secrets]`, for its templates.
     ambient: Arc<Ambient>,
+    /// What the body is that the expressions of the upstream at hand see.
+    body: BodyIs,
     /// The top of the file.
     span: Span,
 }
@@ -185,7 +194,11 @@ impl Check<'_> {
         let cache_file = file.cache.unwrap_or_default();
         self.emergency_lives(&chain.class, &cache_file);
         let budget = self.budget(budget_file);
+        let never_stale = self.never_stale(kind, &inputs, &cache_file);
         let mut cache = self.cache(cache_file);
+        if never_stale {
+            (cache.stale, cache.revalidate) = (Duration::ZERO, Duration::ZERO);
+        }
         let mut breaker = self.breaker(file.breaker.unwrap_or_default(), &budget);
         if chain::is_emergency(&chain.class) {
             chain::for_emergency(&mut cache, &mut breaker);
@@ -222,7 +235,7 @@ impl Check<'_> {
             _ if self.absent.is_empty() => Served::Yes,
             _ => Served::Without(self.absent),
         };
-        Some(Parsed { policy, served })
+        Some(Parsed { policy, served, warnings: Vec::new() })
     }
 
     /// A value that must be there, in the table at `table`.

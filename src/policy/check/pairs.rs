@@ -25,6 +25,11 @@ impl Check<'_> {
                 Node::List(items) => items,
                 node => vec![Spanned::new(span, node)],
             };
+            for item in &items {
+                if let Node::Text(text) = item.get_ref() {
+                    self.open_secret(&item.span(), &name, text);
+                }
+            }
             let values = items.into_iter().filter_map(|item| self.pair_value(item, around)).collect();
             pairs.push(Pair { name, values });
         }

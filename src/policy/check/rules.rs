@@ -4,16 +4,16 @@ use super::Check;
 use super::upstream::Around;
 use crate::policy::file::{Named, RuleFile, TransportWord, TtlFile};
 use crate::policy::kind::Kind;
-use crate::policy::{Expr, Rule, TtlRules};
+use crate::policy::{Expr, HoldScope, Rule, TtlRules};
 use crate::written::{Lines, Spanned, nearest};
 
 impl Check<'_> {
     /// The rules, in order; wrong ones are left out.
-    pub(super) fn rules(&mut self, files: Vec<Spanned<RuleFile>>, names: &[&str]) -> Vec<Rule> {
-        files.into_iter().filter_map(|file| self.rule(file, names)).collect()
+    pub(super) fn rules(&mut self, files: Vec<Spanned<RuleFile>>, names: &[&str], has_auths: bool) -> Vec<Rule> {
+        files.into_iter().filter_map(|file| self.rule(file, names, has_auths)).collect()
     }
 
-    fn rule(&mut self, file: Spanned<RuleFile>, names: &[&str]) -> Option<Rule> {
+    fn rule(&mut self, file: Spanned<RuleFile>, names: &[&str], has_auths: bool) -> Option<Rule> {
         let table = file.span();
         let file = file.into_inner();
         let (has_when, has_outcome) = (file.when.is_some(), file.outcome.is_some());
@@ -23,6 +23,12 @@ impl Check<'_> {
         let ttl = self.faults.value(file.ttl);
         let next = self.faults.value(file.next).map(Spanned::into_inner);
         let hold_from = self.faults.value(file.hold_from);
+        let hold_scope = self.faults.value(file.hold_scope);
+        if let Some(scope) = hold_scope.as_ref().filter(|scope| *scope.get_ref() == HoldScope::Credential && !has_auths)
+        {
+            let mend = "write `auth_by` and `auths` in the upstream, or take `hold_scope` out";
+            self.faults.at(&scope.span(), "there is but one set of credentials", mend);
+        }
         let detail = self.faults.value(file.detail).and_then(|detail| self.reading_expr(&detail, names));
         let alert = self.faults.or(file.alert, false);
         let cacheable = self.faults.value(file.cacheable);
@@ -40,7 +46,11 @@ impl Check<'_> {
                 self.faults.at(&span, what, "take it out, or write `hold` to leave the upstream alone for a while");
             }
         }
-        let spans = [("hold", hold.as_ref().map(Spanned::span)), ("hold_from", hold_from.as_ref().map(Spanned::span))];
+        let spans = [
+            ("hold", hold.as_ref().map(Spanned::span)),
+            ("hold_from", hold_from.as_ref().map(Spanned::span)),
+            ("hold_scope", hold_scope.as_ref().map(Spanned::span)),
+        ];
         for (key, span) in spans {
             if let Some(span) = span.filter(|_| outcome.is_answer()) {
                 let what = format!("`{key}` means nothing for `{outcome}`: the upstream answered");
@@ -62,6 +72,7 @@ impl Check<'_> {
             outcome,
             hold: hold.map(Spanned::into_inner),
             hold_from: hold_from.and_then(|from| self.reading_expr(&from, names)),
+            hold_scope: hold_scope.map_or(HoldScope::default(), Spanned::into_inner),
             ttl: ttl.map(Spanned::into_inner),
             next,
             detail,

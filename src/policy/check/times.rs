@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Check;
 use crate::policy::file::{BreakerFile, BudgetFile, CacheFile, HedgeAfter, OrderWord};
-use crate::policy::{BreakerRules, Budget, CacheRules, Engine, Order};
+use crate::policy::{BreakerRules, Budget, CacheRules, Engine, Inputs, Kind, Order};
 use crate::written::{Bytes, Field, Ratio, Span, Spanned, in_units};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -157,6 +157,25 @@ impl Check<'_> {
             max_bytes: max_bytes.map_or(Bytes(256 * 1024 * 1024), Spanned::into_inner).0,
             engine: self.faults.or(file.engine, Engine::default()),
         }
+    }
+
+    /// What was true a while ago and would be wrong now is never served past its life: where somebody is, and
+    /// whether a PASSporT, which is good for a minute, is genuine.
+    pub(super) fn never_stale(&mut self, kind: Kind, inputs: &Option<Inputs>, file: &CacheFile) -> bool {
+        let verifies = inputs.as_ref().is_some_and(Inputs::has_identity);
+        let why = match kind {
+            Kind::Location => "where somebody was is not where he is",
+            _ if verifies => "an Identity header that was good is not good for long",
+            _ => return false,
+        };
+        for (name, field) in [("stale", &file.stale), ("revalidate", &file.revalidate)] {
+            let Some(field) = field else { continue };
+            if matches!(&field.get_ref().0, Ok(life) if !life.is_zero()) {
+                let what = format!("`{name}` is not to be had here: {why}");
+                self.faults.at(&field.span(), what, "take it out, or write \"0\"");
+            }
+        }
+        true
     }
 
     /// Lives beside `no_cache`.

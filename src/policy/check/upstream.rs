@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Check;
 use super::compile::Names;
+use super::lint::BodyIs;
 use super::parts::is_plain;
 use crate::policy::expr::READING_NAMES;
 use crate::policy::file::{RateFile, TransportWord, UpstreamFile};
@@ -78,25 +79,26 @@ impl Check<'_> {
             let mend = "take it out: a row that is there is `found`, one that is not is `not_found`";
             self.faults.at(&rule.span(), "a table has no rules", mend);
         }
-        let rules = self.rules(std::mem::take(&mut file.rule), &names);
+        let decoding = match transport {
+            // What stands between a file's columns is the table's own affair.
+            Some(TransportWord::Table) => Decoding { format: Format::None, ..Decoding::default() },
+            transport => self.decoding(&mut file, transport),
+        };
+        self.body = if transport == Some(TransportWord::Http) { BodyIs::of(&decoding) } else { BodyIs::default() };
+        let rules = self.rules(std::mem::take(&mut file.rule), &names, file.auths.is_some());
         let fields = self.fields(file.fields.take(), around, &names);
         let required = self.required_fields(file.required.take(), &fields);
         let also = self.also(std::mem::take(&mut file.also), &names);
 
         let ttl = self.ttl(file.ttl.take().unwrap_or_default(), transport, &names);
 
+        self.body = BodyIs::default();
         let timeout = file.timeout.take().unwrap_or_default();
         let connect = self.within_background(timeout.connect, around.budget, "connect");
         let total = self.within_background(timeout.total, around.budget, "total");
         let concurrency = self.at_least_one(file.concurrency.take(), 200);
         let rate = file.rate.take().and_then(|rate| self.rate(rate));
         let hold = self.faults.or(file.hold.take(), Duration::from_secs(30));
-        let decoding = match transport {
-            // What stands between a file's columns is the table's own affair.
-            Some(TransportWord::Table) => Decoding { format: Format::None, ..Decoding::default() },
-            transport => self.decoding(&mut file, transport),
-        };
-
         let transport = match transport? {
             TransportWord::Http => self.http(file, around),
             TransportWord::Dns => self.dns(file, around),
@@ -217,6 +219,7 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
         ("method", Http, at(&file.method)),
         ("url", Http, at(&file.url)),
         ("urls", Http, at(&file.urls)),
+        ("weights", Http, at(&file.weights)),
         ("json", Http, at(&file.json)),
         ("form", Http, at(&file.form)),
         ("xml", Http, at(&file.xml)),

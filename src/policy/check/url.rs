@@ -23,13 +23,24 @@ impl Check<'_> {
     ) -> Option<(Vec<String>, Template)> {
         let given = url.is_some();
         let url = self.faults.value(url);
+        if let Some(url) = &url {
+            self.open_secrets_of_url(url);
+        }
         if let Some(urls) = urls {
             return self.bases_and_path(urls.span(), Some(urls), url, around);
         }
         let url = self.required(url, &around.table, "url", given, URL_MEND)?;
+        if let Some((name, _)) = around.names.caller_url(url.get_ref()) {
+            // What was escaped when it was read as an input is not escaped again.
+            let source = Spanned::new(url.span(), format!("{{{{ {name} | raw }}}}"));
+            return Some((Vec::new(), self.template(&source, around.names.request(), Place::Url)?));
+        }
         let whole = self.template(&url, around.names.request(), Place::Url);
         let Some((base, rest)) = self.leading_var(url.get_ref()) else {
-            self.whole_url(&url.span(), url.get_ref());
+            // Of a variable that is not declared enough is said.
+            if whole.is_some() || !url.get_ref().starts_with("{{") {
+                self.whole_url(&url.span(), url.get_ref());
+            }
             return Some((Vec::new(), whole?));
         };
         whole?;
@@ -73,6 +84,21 @@ impl Check<'_> {
         Some((bases, self.template(&path, around.names.request(), Place::Url)?))
     }
 
+    /// `weights`: one for each of `urls`.
+    pub(super) fn weights(&mut self, weights: Lines<u32>, bases: usize) -> Vec<u32> {
+        let Some(span) = weights.as_ref().map(Spanned::span) else { return Vec::new() };
+        let weights: Vec<u32> =
+            self.faults.list(weights).unwrap_or_default().into_iter().map(Spanned::into_inner).collect();
+        if weights.len() != bases || bases < 2 {
+            let what = format!("{} weights do not go together with {bases} `urls`", weights.len());
+            self.faults.at(&span, what, "write one weight for each of `urls`, as in `weights = [3, 1]`");
+        } else if weights.contains(&0) {
+            let mend = "write 1 or more, or take the URL out of `urls`";
+            self.faults.at(&span, "a URL of weight 0 would never be the first to be asked", mend);
+        }
+        weights
+    }
+
     /// The value of a `{{ vars.NAME }}` at the very start, and what is behind it.
     fn leading_var<'s>(&self, url: &'s str) -> Option<(String, &'s str)> {
         let Some(Part::Code(code)) = parts(url).into_iter().next() else { return None };
@@ -91,7 +117,15 @@ impl Check<'_> {
                 Part::Code(_) => "",
             })
             .collect();
-        if let Some((what, mend)) = bad_url(&whole) {
+        if let [Part::Code(code), ..] = parts(url)[..]
+            && code.starts_with("{{")
+            && !is_var(code)
+        {
+            let what = format!("`{code}` stands where the URL begins: who asks would choose whom we ask");
+            let mend = "write scheme and host in full, or with `{{ vars.NAME }}`; a URL that is the caller's to choose \
+                        is an input `{ type = \"url\", hosts = [\"cert\\\\.carrier\\\\.example\"] }`, and stands alone: `url = \"{{ key }}\"`";
+            self.faults.at(span, what, mend);
+        } else if let Some((what, mend)) = bad_url(&whole) {
             self.faults.at(span, what, mend);
         } else if let Some(code) = value_in_host(url) {
             let what = format!("`{code}` stands in the host: who asks would choose whom we ask");
@@ -126,7 +160,7 @@ fn value_in_host(url: &str) -> Option<&str> {
             Part::Text(text) => before.push_str(text),
             Part::Code(code) if code.starts_with("{{") => {
                 let in_host = before.split_once("://").is_some_and(|(_, host)| !host.contains(['/', '?', '#']));
-                if in_host && !code.trim_start_matches(['{', '-', ' ']).starts_with("vars.") {
+                if in_host && !is_var(code) {
                     return Some(code);
                 }
             }
@@ -134,6 +168,11 @@ fn value_in_host(url: &str) -> Option<&str> {
         }
     }
     None
+}
+
+/// True for a variable, which stands in the policy or in a site's config.
+fn is_var(code: &str) -> bool {
+    code.trim_start_matches(['{', '-', ' ']).starts_with("vars.")
 }
 
 /// What is wrong with a URL whose code was replaced by digits.

@@ -6,10 +6,11 @@
 use std::ops::Range;
 
 use minijinja::Value;
-use minijinja::machinery::ast::{self, CallArg, Expr, Stmt};
+use minijinja::machinery::ast::{self, BinOpKind, CallArg, Expr, Stmt};
 use minijinja::machinery::{Span, parse, parse_expr};
 
 use super::environment::{self, FUNCTIONS, GLOBALS};
+use super::habits;
 use super::known::{
     filter_instead, known_arity, known_filter, known_map, known_pattern, known_test, named, range, raw_in_the_middle,
 };
@@ -61,12 +62,9 @@ pub(super) fn template(source: &str, names: &[&str], maps: &Maps) -> Result<(), 
 pub(super) fn not_parsed(source: &str, error: &minijinja::Error, kind: &str) -> CompileError {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), ToOwned::to_owned);
     let at = error.range().map_or_else(|| super::place::whole(source), |range| within(source, range));
-    let mend = if kind == EXPRESSION && source.contains("{{") {
-        "write an expression without `{{` and `}}`".to_owned()
-    } else if kind == EXPRESSION && (source.contains("&&") || source.contains("||")) {
-        "write `and`, `or` and `not`".to_owned()
-    } else if kind == EXPRESSION && source[at.start..].starts_with('=') {
-        "write `==` to compare two values, as in `status == 404`".to_owned()
+    let habit = (kind == EXPRESSION).then(|| habits::instead_of_syntax(source, &source[at.start..])).flatten();
+    let mend = if let Some(habit) = habit {
+        habit.to_owned()
     } else if detail.contains("end of string") {
         "a text has no closing quote: close it with the quote that opened it".to_owned()
     } else if detail.contains("end of variable block") {
@@ -180,9 +178,15 @@ impl<'a> Walk<'a> {
             Expr::Const(_) => Ok(()),
             Expr::Var(var) => self.known_name(var.id, var.span()),
             Expr::UnaryOp(op) => self.expr(&op.expr),
-            Expr::BinOp(op) => self.exprs([&op.left, &op.right]),
+            Expr::BinOp(op) => {
+                if matches!(op.op, BinOpKind::Eq | BinOpKind::Ne | BinOpKind::In) {
+                    status_is_a_number(&op.left, &op.right)?;
+                }
+                self.exprs([&op.left, &op.right])
+            }
             Expr::Compare(compare) => {
                 self.expr(&compare.expr)?;
+                compare.ops.iter().try_for_each(|op| status_is_a_number(&compare.expr, &op.expr))?;
                 self.exprs(compare.ops.iter().map(|op| &op.expr))
             }
             Expr::IfExpr(choice) => {
@@ -278,6 +282,7 @@ impl<'a> Walk<'a> {
         let mut names: Vec<&str> = self.names.iter().copied().filter(|known| !FUNCTIONS.contains(known)).collect();
         names.dedup();
         let mend = match filters::nearest(name, names.iter().copied()) {
+            _ if let Some(habit) = habits::instead_of_name(name, &names) => habit.to_owned(),
             Some(near) => format!("did you mean `{near}`?"),
             None if ambient::NAMES.contains(&name) => {
                 format!("write `{name}.NAME`, with a name that stands in [{name}]")
@@ -294,6 +299,30 @@ impl<'a> Walk<'a> {
         };
         Err(CompileError { at: range(span), what: format!("there is no name `{name}`"), mend })
     }
+}
+
+/// A status is never equal to a text, whatever the text says.
+fn status_is_a_number(one: &Expr<'_>, other: &Expr<'_>) -> Result<(), CompileError> {
+    fn texts<'e>(expr: &'e Expr<'_>) -> Option<(&'e str, Range<usize>)> {
+        match expr {
+            Expr::Const(text) => Some((text.value.as_str()?, range(text.span()))),
+            Expr::List(list) => list.items.iter().find_map(texts),
+            _ => None,
+        }
+    }
+    let is_status = |expr: &Expr<'_>| matches!(expr, Expr::Var(var) if var.id == "status");
+    let compared = match (is_status(one), is_status(other)) {
+        (true, false) => texts(other),
+        (false, true) => texts(one),
+        _ => None,
+    };
+    compared.map_or(Ok(()), |(text, at)| {
+        Err(CompileError {
+            at,
+            what: "`status` is a number, and never equal to a text".to_owned(),
+            mend: format!("write it without quotes: `{text}`"),
+        })
+    })
 }
 
 fn argument<'e, 'a>(arg: &'e CallArg<'a>) -> &'e Expr<'a> {

@@ -6,7 +6,7 @@ use minijinja::machinery::Span;
 use minijinja::machinery::ast::{CallArg, Const, Expr, Spanned};
 use minijinja::{Error, ErrorKind, Value};
 
-use super::{CompileError, environment};
+use super::{CompileError, environment, habits};
 use crate::policy::filters;
 use crate::policy::maps::{self, Maps};
 
@@ -53,6 +53,7 @@ pub(super) fn known_test(name: &str, at: Range<usize>) -> Result<(), CompileErro
         return Ok(());
     }
     let mend = match filters::nearest(name, environment::test_names()) {
+        _ if let Some(habit) = habits::instead_of_test(name) => habit.to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => "tests are `defined`, `none`, `in`, `==`, `startingwith`, `matching` and the like".to_owned(),
     };

@@ -12,6 +12,7 @@
 
 mod check;
 mod environment;
+mod habits;
 mod known;
 mod place;
 mod scope;
@@ -99,6 +100,11 @@ impl Expr {
     /// The text that it was compiled from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The names that it uses with what it takes of them, such as `key` and `body.data.lrn`.
+    pub fn paths(&self) -> Vec<String> {
+        self.run.undeclared_variables(true).into_iter().collect()
     }
 
     /// Runs it.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use super::words::{CountryCode, InputWord};
+use super::words::{CountryCode, InputWord, Port};
 use crate::written::{Field, Lines, Spanned};
 
 /// `[input]`: the key, the gate, and every other key declares a further input of that name.
@@ -29,7 +29,8 @@ pub(crate) struct InputFile {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a table such as { type = \"tn\" }")]
 pub(crate) struct DeclaredFile {
-    /// `tn` is a telephone number; `ani` and `dnis` are other words for it, `account` for `text`.
+    /// `tn` is a telephone number; `ani` and `dnis` are other words for it, `account` for `text`;
+    /// `url` is one that is asked, `identity` a SIP Identity header.
     #[serde(rename = "type")]
     #[cfg_attr(test, schemars(required))]
     pub input_type: Field<InputWord>,
@@ -39,8 +40,17 @@ pub(crate) struct DeclaredFile {
     pub optional: Field<bool>,
     /// What stands in where it is left out.
     pub default: Field<String>,
+    /// Whether it differs from call to call and changes no answer, as a call's id does: it goes into requests, and
+    /// callers share answers all the same. Default: false.
+    pub volatile: Field<bool>,
     /// What an input of type `word` may be.
     pub words: Lines<String>,
+    /// url: the hosts it may lead to, each a regular expression of the whole host.
+    pub hosts: Lines<String>,
+    /// url: the ports it may lead to. Default: 443.
+    pub ports: Lines<Port>,
+    /// url: whether it may lead to addresses of your own network, loopback included. Default: false.
+    pub allow_private: Field<bool>,
 }
 
 impl<'de> Deserialize<'de> for InputFile {

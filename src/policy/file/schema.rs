@@ -5,7 +5,7 @@ use schemars::{Schema, json_schema};
 use serde_json::{Value as Json, json};
 
 use super::words::{
-    AuthWord, CharsetName, CountryCode, EnabledWord, HedgeAfter, KindWord, RecordWord, Separator, ServiceName,
+    AuthWord, CharsetName, CountryCode, EnabledWord, HedgeAfter, KindWord, Port, RecordWord, Separator, ServiceName,
     TransportWord,
 };
 use super::{PolicyFile, UpstreamFile};
@@ -42,6 +42,12 @@ impl Shape for RecordWord {
     fn shape() -> Schema {
         let template = json_schema!({ "type": "string", "pattern": r"\{\{" });
         json_schema!({ "anyOf": [one_of(DnsRecord::WORDS.iter().map(|(word, _)| *word)), template] })
+    }
+}
+
+impl Shape for Port {
+    fn shape() -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": 65535 })
     }
 }
 

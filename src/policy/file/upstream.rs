@@ -9,7 +9,7 @@ use super::words::{
     AlgorithmWord, AuthWord, CharsetName, ClientAuthWord, EncodingWord, FormatWord, RecordWord, RedirectsWord,
     RuleOutcome, Separator, ServiceName, TlsWord, TransportWord,
 };
-use crate::policy::{HttpMethod, TableMatch, Transport};
+use crate::policy::{HoldScope, HttpMethod, TableMatch, Transport};
 use crate::written::{Bytes, Field, Lines, Node, Ratio, Spanned, Written};
 
 /// Names and values, in the order in which they are written.
@@ -57,6 +57,8 @@ pub(crate) struct UpstreamFile {
     pub url: Field<String>,
     /// HTTP: base URLs in order; the next one is asked when one has no connection or answers 5xx.
     pub urls: Lines<String>,
+    /// HTTP: how often each of `urls` is the first to be asked, against the others. Default: always the first that is well.
+    pub weights: Lines<u32>,
     /// HTTP: parameters behind those in `url`; an empty one is left out, a list is repeated. SQL and tables: the statement.
     pub query: Option<Spanned<Node>>,
     /// HTTP: name = template.
@@ -289,6 +291,9 @@ pub(crate) struct RuleFile {
     pub next: Field<bool>,
     /// An expression: the seconds or the moment that the vendor gives, as `headers['retry-after']`.
     pub hold_from: Field<String>,
+    /// Which questions a hold concerns: `upstream`, all of them; `credential`, those with the same credentials of `auths`;
+    /// `key`, the one that was asked. Default: upstream; where the URL is the caller's own, key.
+    pub hold_scope: Field<HoldScope>,
     /// An expression: the vendor's own words on what went wrong, for the log.
     pub detail: Field<String>,
     /// Whether people are told. Default: false.

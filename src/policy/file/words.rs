@@ -8,7 +8,7 @@ use crate::answer::Outcome;
 use crate::policy::decode;
 use crate::policy::kind::Kind;
 use crate::policy::number::Country;
-use crate::policy::{Algorithm, DnsRecord, Engine, Format, HttpMethod, Service, TableMatch, Transport};
+use crate::policy::{Algorithm, DnsRecord, Engine, Format, HoldScope, HttpMethod, Service, TableMatch, Transport};
 use crate::written::{Leaf, Word, Wrong, nearest};
 
 /// `enabled`
@@ -99,6 +99,8 @@ pub(crate) enum InputWord {
     Digits,
     Text,
     Word,
+    Url,
+    Identity,
 }
 
 impl Word for InputWord {
@@ -110,10 +112,32 @@ impl Word for InputWord {
         ("digits", Self::Digits),
         ("text", Self::Text),
         ("word", Self::Word),
+        ("url", Self::Url),
+        ("identity", Self::Identity),
         ("ani", Self::Tn),
         ("dnis", Self::Tn),
         ("account", Self::Text),
     ];
+}
+
+/// A port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port(pub(crate) u16);
+
+impl Leaf for Port {
+    const EXPECTED: &'static str = "a port";
+    const EXAMPLE: &'static str = "443";
+
+    fn from_integer(number: i64) -> Result<Self, Wrong> {
+        let port = u16::try_from(number).ok().filter(|port| *port > 0);
+        port.map(Self).ok_or_else(|| Wrong::new(format!("`{number}` is no port"), "write a number from 1 to 65535"))
+    }
+}
+
+impl Word for HoldScope {
+    const WHAT: &'static str = "a scope of holds";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("upstream", Self::Upstream), ("credential", Self::Credential), ("key", Self::Key)];
 }
 
 impl Word for HttpMethod {

@@ -2,13 +2,15 @@
 //!
 //! `numbers` speaks of telephone numbers, `text` of strings, `types` of what vendors call true, five
 //! or a code, `patterns` of regular expressions, `lists` of what is one only sometimes, `scales` of scores, `times` of
-//! dates, `words` of value maps and of words that mean nothing, `digests` of what vendors want hashed. All are
+//! dates, `words` of value maps and of words that mean nothing, `digests` of what vendors want hashed, `passports` of who says
+//! that he calls. All are
 //! lenient with what is not there: undefined and null go through as undefined, so that `body.lrn | e164_plus or key`
 //! needs no test before it.
 
 pub mod digests;
 mod lists;
 mod numbers;
+mod passports;
 mod patterns;
 mod scales;
 mod text;
@@ -30,7 +32,7 @@ pub const TESTS: [&str; 4] = ["matching", "containing", "empty", "citystate"];
 pub fn names() -> impl Iterator<Item = &'static str> {
     let of_values = types::NAMES.into_iter().chain(scales::NAMES).chain(times::NAMES).chain(words::NAMES);
     let of_texts = numbers::NAMES.into_iter().chain(text::NAMES).chain(patterns::NAMES);
-    of_texts.chain(digests::NAMES).chain(lists::NAMES).chain(of_values)
+    of_texts.chain(digests::NAMES).chain(lists::NAMES).chain(passports::NAMES).chain(of_values)
 }
 
 /// The number filters as one phrase, for messages.
@@ -42,6 +44,7 @@ pub fn number_filters() -> String {
 pub(super) fn register(environment: &mut Environment<'static>) {
     numbers::register(environment);
     digests::register(environment);
+    passports::register(environment);
     text::register(environment);
     types::register(environment);
     patterns::register(environment);

@@ -4,6 +4,8 @@
 //! kept inline: nothing is allocated.
 
 pub(super) mod dns_name;
+pub mod identity;
+mod url;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,8 @@ use compact_str::{CompactString, ToCompactString};
 use crate::policy::Policy;
 use crate::policy::number::{self, Country};
 use crate::policy::sip::Destination;
+use identity::Identity;
+pub use url::CallerUrls;
 
 /// Separates the parts of a question's id. No canonical key or input holds a control character.
 const SEPARATOR: char = '\u{1f}';
@@ -39,6 +43,9 @@ pub struct Declared {
     pub optional: bool,
     /// Used when a question comes without it. In canonical form.
     pub default: Option<CompactString>,
+    /// True for one that differs from call to call and changes no answer: requests may carry it, and the cache does
+    /// not know of it.
+    pub volatile: bool,
 }
 
 /// What a key or an input may be, and how its canonical form is found.
@@ -61,6 +68,10 @@ pub enum InputType {
     Word(Arc<[CompactString]>),
     /// Some of these words, with commas between them; kept in the order in which they stand here.
     Words(Arc<[CompactString]>),
+    /// An https URL that we are to ask, of which the policy says where it may lead; or an Identity header with one.
+    Url(Arc<CallerUrls>),
+    /// A SIP Identity header's value (RFC 8224); see [`Identity`].
+    Identity,
 }
 
 /// The input of the parts that a caller wants of an answer, which expressions see as a list.
@@ -75,7 +86,7 @@ pub struct Question {
     pub inputs: Vec<Option<CompactString>>,
     /// The names of `inputs`, in the same order.
     pub names: Vec<Arc<str>>,
-    /// What the cache knows it by: the key alone where there are no further inputs.
+    /// What the cache knows it by: the key alone where there are no further inputs but volatile ones.
     pub id: CompactString,
 }
 
@@ -139,11 +150,18 @@ impl Inputs {
         let values = self.further.iter().map(|declared| declared.value(inputs)).collect::<Result<Vec<_>, _>>()?;
         let names = self.further.iter().map(|declared| Arc::clone(&declared.name)).collect();
         let mut id = key.clone();
-        for value in &values {
+        for (value, _) in values.iter().zip(&self.further).filter(|(_, declared)| !declared.volatile) {
             id.push(SEPARATOR);
             id.push_str(value.as_deref().unwrap_or_default());
         }
         Ok(Question { key, inputs: values, names, id })
+    }
+
+    /// True where an Identity header is asked about, or goes along.
+    pub fn has_identity(&self) -> bool {
+        std::iter::once(&self.key)
+            .chain(self.further.iter().map(|declared| &declared.input))
+            .any(|input| matches!(input, InputType::Identity))
     }
 
     /// What an id stands for, as one line: `key;input=value`. `None` where no line could say it.
@@ -151,7 +169,8 @@ impl Inputs {
         let mut parts = id.split(SEPARATOR);
         let mut line = parts.next()?.to_owned();
         let mut fits = !line.is_empty() && !line.starts_with('#') && !line.contains(';');
-        for (declared, value) in self.further.iter().zip(parts).filter(|(_, value)| !value.is_empty()) {
+        let kept = self.further.iter().filter(|declared| !declared.volatile);
+        for (declared, value) in kept.zip(parts).filter(|(_, value)| !value.is_empty()) {
             fits &= !value.contains(';');
             line.push_str(&format!(";{}={value}", declared.name));
         }
@@ -210,6 +229,8 @@ impl InputType {
             }
             Self::Word(words) => words.iter().find(|word| word.eq_ignore_ascii_case(text)).cloned(),
             Self::Words(words) => some_of(words, text),
+            Self::Url(urls) => urls.canonical(text),
+            Self::Identity => Identity::parse(text).map(|identity| identity.to_compact_string()),
             Self::Text => {
                 let fits = (1..=250).contains(&text.len()) && !text.chars().any(char::is_control);
                 fits.then(|| text.into())
@@ -222,12 +243,16 @@ impl InputType {
         let text = match self {
             Self::Word(words) => return format!("one of {}", words.join(", ")).into(),
             Self::Words(words) => return format!("some of {}, with commas between them", words.join(", ")).into(),
+            Self::Url(urls) => return urls.expected().into(),
             Self::Tn { .. } => "a telephone number, such as +13035550100",
             Self::DnsName => "a DNS name of at most 253 letters, digits, `-` and `_`, such as sip.carrier.example",
             Self::Sip => {
                 "a domain, an address, or a sip: or sips: URI over udp, tcp or tls, such as sip:carrier.example"
             }
             Self::Digits => "1 to 32 digits",
+            Self::Identity => {
+                "a SIP Identity header of at most 4096 bytes, such as eyJ…;info=<https://…>;alg=ES256;ppt=shaken"
+            }
             Self::Text => "1 to 250 bytes of text without control characters",
         };
         text.into()

@@ -8,6 +8,7 @@ fn inputs() -> Inputs {
         input,
         optional,
         default: default.map(Into::into),
+        volatile: false,
     };
     Inputs {
         key: InputType::Tn { country: Country::US },
@@ -32,6 +33,18 @@ fn the_id_holds_key_and_inputs_in_order_of_declaration() {
     assert_eq!(question.id, "+13035550100\u{1f}\u{1f}A\u{1f}7");
     let named: Vec<_> = question.named_inputs().map(|(name, value)| (&**name, value)).collect();
     assert_eq!(named, [("ani", None), ("deck", Some("A")), ("zone", Some("7"))]);
+}
+
+#[test]
+fn a_volatile_input_is_asked_with_and_not_known_by() {
+    let mut inputs = inputs();
+    let call =
+        Declared { name: "call_id".into(), input: InputType::Text, optional: true, default: None, volatile: true };
+    inputs.further.insert(1, call);
+    let ask = |call: &str| inputs.question("3035550100", &[("deck", "A"), ("call_id", call)]).unwrap();
+    let (one, other) = (ask("x1"), ask("x2"));
+    assert_eq!((&*one.id, &one.id), ("+13035550100\u{1f}\u{1f}A\u{1f}7", &other.id));
+    assert_eq!(other.named_inputs().nth(1).unwrap().1, Some("x2"));
 }
 
 #[test]
@@ -150,12 +163,14 @@ fn words_are_kept_as_the_policy_writes_them() {
         input: InputType::Words(words(&["lrn", "cnam", "spam"])),
         optional: true,
         default: Some("lrn,cnam,spam".into()),
+        volatile: false,
     };
     let record = Declared {
         name: "type".into(),
         input: InputType::Word(words(&["A", "SRV"])),
         optional: true,
         default: Some("A".into()),
+        volatile: false,
     };
     let inputs = Inputs { key: InputType::Text, further: vec![record, want] };
     let id = |given: &[(&str, &str)]| inputs.question("k", given).map(|question| question.id.replace(SEPARATOR, "|"));

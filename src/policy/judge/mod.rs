@@ -7,6 +7,7 @@
 //!
 //! All this happens before the cache and the breaker see the answer: a vendor's status code alone never decides.
 
+mod pem;
 mod pushed;
 mod record;
 mod span;
@@ -60,6 +61,8 @@ pub struct Rule {
     pub next: Option<bool>,
     /// What went wrong in the vendor's own words, for logs, events and `try`.
     pub detail: Option<Expr>,
+    /// Which questions are held back.
+    pub hold_scope: HoldScope,
     /// Raises an event.
     pub alert: bool,
     /// False for an answer that is given and not kept.
@@ -68,12 +71,25 @@ pub struct Rule {
     pub breaker: bool,
 }
 
+/// Which questions a hold concerns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HoldScope {
+    /// All of them.
+    #[default]
+    Upstream,
+    /// All that go out with the same credentials.
+    Credential,
+    /// The one that was asked.
+    Key,
+}
+
 impl Rule {
     /// A rule without options.
     pub fn new(when: Expr, outcome: Outcome) -> Self {
         let (hold, hold_from, ttl, detail) = (None, None, None, None);
-        let next = None;
-        Self { when, outcome, hold, hold_from, ttl, next, detail, alert: false, cacheable: true, breaker: true }
+        let (next, hold_scope) = (None, HoldScope::default());
+        let (alert, cacheable, breaker) = (false, true, true);
+        Self { when, outcome, hold, hold_from, ttl, next, detail, hold_scope, alert, cacheable, breaker }
     }
 }
 
@@ -94,6 +110,8 @@ pub struct Judgement {
     pub next: Option<bool>,
     /// True when nobody said how long, so that each further hold may be longer than the one before.
     pub hold_grows: bool,
+    /// Which questions are held back.
+    pub hold_scope: HoldScope,
     /// True when somebody should look at it.
     pub alert: bool,
     /// False for a failure that is no sample for the breaker.
@@ -231,6 +249,7 @@ fn judged(index: usize, rule: &Rule, scope: &Scope) -> Judgement {
         sample: rule.breaker,
         detail: rule.detail.as_ref().and_then(|detail| said(detail, scope)),
         next: rule.next,
+        hold_scope: rule.hold_scope,
         ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
     }
 }
@@ -258,6 +277,7 @@ impl Judgement {
             hold: None,
             next: None,
             hold_grows: false,
+            hold_scope: HoldScope::default(),
             alert: false,
             sample: true,
             rule,

@@ -4,6 +4,7 @@ use minijinja::Value;
 use minijinja::value::Serde;
 use serde_json::{Map, Value as Json};
 
+use super::pem::certificates;
 use crate::policy::Expr;
 use crate::policy::expr::Scope;
 use crate::policy::filters::presentable;
@@ -55,6 +56,8 @@ fn kept(kind: Kind, name: &str, value: Json) -> Option<Json> {
         (_, _, Json::Null) => return None,
         (Kind::Cnam, "name", value) => Json::String(presentable(&text(&value), NAME_LENGTH)),
         (Kind::Cnam, "name_full", value) => Json::String(presentable(&text(&value), usize::MAX)),
+        // The only text with lines; what a script reads bare has spaces in their place.
+        (Kind::Cert, "pem", value) => Json::String(certificates(&text(&value))),
         (_, _, value) => clean(value),
     };
     (value.as_str() != Some("")).then_some(value)

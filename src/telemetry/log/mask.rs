@@ -1,4 +1,5 @@
-//! Telephone numbers out of log lines: personal data, of which the ends are enough to tell two calls apart.
+//! Telephone numbers out of log lines: personal data, of which the ends are enough to tell two calls apart. Signed tokens
+//! too: base64 hides no number that a PASSporT claims, and a bearer token is a key.
 //!
 //! Done over the finished line and not where it is made: an upstream's or a library's error may quote a number
 //! that nobody here has put into it.
@@ -9,9 +10,30 @@ const NUMBER: usize = 7;
 /// What stays of a number at its start and at its end.
 const ENDS: usize = 2;
 
+/// How a signed token's parts begin: `{"` in base64url (RFC 7519).
+const TOKEN: &[u8] = b"eyJ";
+
+/// Masks what must not be read in a log.
+pub(super) fn line(line: &mut [u8]) {
+    numbers(line);
+    tokens(line);
+}
+
+/// Masks all but the start of each part of a signed token.
+fn tokens(line: &mut [u8]) {
+    let mut at = 0;
+    while let Some(start) = line[at..].windows(TOKEN.len()).position(|window| window == TOKEN) {
+        let from = at + start + TOKEN.len();
+        let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'.');
+        let end = from + line[from..].iter().take_while(|byte| is_base64url(byte)).count();
+        line[from..end].iter_mut().filter(|byte| **byte != b'.').for_each(|byte| *byte = b'*');
+        at = end;
+    }
+}
+
 /// Masks every telephone number in a line: digits in a row, or single ones with dots between them as in ENUM (RFC
 /// 6116). A bare number in JSON stays, since stars would break the document: no key is ever logged as one.
-pub(super) fn numbers(line: &mut [u8]) {
+fn numbers(line: &mut [u8]) {
     let mut at = 0;
     while at < line.len() {
         if !line[at].is_ascii_digit() {
@@ -54,7 +76,7 @@ fn is_bare_json(line: &[u8], at: usize) -> bool {
 mod tests {
     fn masked(line: &str) -> String {
         let mut line = line.as_bytes().to_vec();
-        super::numbers(&mut line);
+        super::line(&mut line);
         String::from_utf8(line).unwrap()
     }
 
@@ -69,6 +91,15 @@ mod tests {
         ] {
             assert_eq!(masked(line), expected);
         }
+    }
+
+    #[test]
+    fn a_signed_token_is_never_shown() {
+        assert_eq!(
+            masked("key=eyJhbGciOiJFUzI1NiJ9.eyJpYXQiOjF9.c2ln;info=<https://c.example/a.pem>"),
+            "key=eyJ*****************.************.****;info=<https://c.example/a.pem>"
+        );
+        assert_eq!(masked("eyJ"), "eyJ");
     }
 
     #[test]

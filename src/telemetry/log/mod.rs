@@ -19,7 +19,7 @@ pub use queue::Writing;
 /// A text with every telephone number in it masked, as log lines have it.
 pub fn masked(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    mask::numbers(&mut bytes);
+    mask::line(&mut bytes);
     // Only digits have become stars.
     String::from_utf8(bytes).unwrap_or_default()
 }

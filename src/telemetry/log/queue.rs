@@ -78,7 +78,7 @@ impl Write for Lines {
         let mut line = line.to_vec();
         let length = line.len();
         if self.mask {
-            mask::numbers(&mut line);
+            mask::line(&mut line);
         }
         if self.queue.try_send(Item::Line(line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 
+use super::public::NotPublic;
 use crate::policy::{Decoding, Reading};
 use crate::upstream::{Failure, FailureKind};
 
@@ -95,6 +96,9 @@ pub(super) fn failure(error: reqwest::Error) -> Failure {
 }
 
 fn kind(error: &reqwest::Error) -> FailureKind {
+    if causes(error).any(<dyn Error>::is::<NotPublic>) {
+        return FailureKind::Policy;
+    }
     // A connection that was not there within the connect timeout says so twice; having none is what counts.
     if error.is_connect() {
         FailureKind::Connect

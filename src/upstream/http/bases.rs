@@ -1,6 +1,6 @@
 //! Several base URLs of one vendor, and a small note on which of them is sick.
 //!
-//! The order is the operator's. A base that failed goes to the end of it for a while that doubles up to half a
+//! The order is the operator's, or drawn by the operator's weights. A base that failed goes to the end of it for a while that doubles up to half a
 //! minute; when the while is over, one request tries it in its old place and the others still go round it.
 
 use std::time::Duration;
@@ -17,6 +17,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Bases {
     urls: Vec<String>,
+    /// One for each, or none.
+    weights: Vec<u32>,
     notes: Mutex<Vec<Note>>,
 }
 
@@ -29,8 +31,8 @@ struct Note {
 
 impl Bases {
     /// All of them well.
-    pub fn new(urls: &[String]) -> Self {
-        Self { urls: urls.to_vec(), notes: Mutex::new(vec![Note::default(); urls.len()]) }
+    pub fn new(urls: &[String], weights: &[u32]) -> Self {
+        Self { urls: urls.to_vec(), weights: weights.to_vec(), notes: Mutex::new(vec![Note::default(); urls.len()]) }
     }
 
     /// The base at this place; `None` where the URL is whole.
@@ -45,6 +47,12 @@ impl Bases {
         }
         let mut notes = self.notes.lock();
         let mut order: Vec<usize> = (0..notes.len()).collect();
+        if !self.weights.is_empty() {
+            // Whoever's clock rings first, of clocks that ring that often: a draw by weight, down to the last place.
+            let rings: Vec<f64> =
+                self.weights.iter().map(|weight| -fastrand::f64().ln() / f64::from(*weight)).collect();
+            order.sort_by(|one, other| rings[*one].total_cmp(&rings[*other]));
+        }
         order.sort_by_key(|index| notes[*index].until.is_some_and(|until| until > now));
         if let Some(first) = order.first().and_then(|first| notes.get_mut(*first))
             && first.failures > 0
@@ -84,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_sick_base_goes_to_the_end_and_one_request_tries_it_again() {
-        let bases = Bases::new(&["a".to_owned(), "b".to_owned()]);
+        let bases = Bases::new(&["a".to_owned(), "b".to_owned()], &[]);
         let start = now();
         assert_eq!(bases.order(start), [0, 1]);
         bases.ended(0, true, start);
@@ -99,8 +107,20 @@ mod tests {
     }
 
     #[test]
+    fn weights_draw_the_first_and_a_sick_one_still_goes_to_the_end() {
+        let bases = Bases::new(&["a".to_owned(), "b".to_owned(), "c".to_owned()], &[6, 3, 1]);
+        let start = now();
+        let firsts = |base: usize| (0..10_000).filter(|_| bases.order(start)[0] == base).count();
+        let shares = [firsts(0), firsts(1), firsts(2)];
+        assert!((5700..6300).contains(&shares[0]) && (2700..3300).contains(&shares[1]), "{shares:?}");
+        assert!((800..1200).contains(&shares[2]), "{shares:?}");
+        bases.ended(0, true, start);
+        assert!((0..100).all(|_| bases.order(start)[2] == 0));
+    }
+
+    #[test]
     fn when_all_are_sick_the_order_is_the_operators_and_the_while_has_an_end() {
-        let bases = Bases::new(&["a".to_owned(), "b".to_owned()]);
+        let bases = Bases::new(&["a".to_owned(), "b".to_owned()], &[]);
         let start = now();
         for _ in 0..50 {
             bases.ended(0, true, start);
@@ -108,6 +128,6 @@ mod tests {
         }
         assert_eq!(bases.order(start), [0, 1]);
         assert_eq!(bases.order(start + LONGEST)[0], 0);
-        assert_eq!(Bases::new(&[]).order(start), [0]);
+        assert_eq!(Bases::new(&[], &[]).order(start), [0]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::tls::Version;
 use reqwest::{Certificate, Client, Identity, Method, Proxy, Url, redirect};
 
-use super::named;
+use super::{named, public};
 use crate::policy::{HttpMethod, HttpPolicy, Secret, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 
@@ -41,6 +41,9 @@ pub(super) fn build(policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Client
     let mut builder = Client::builder();
     if let Some((name, host)) = wire.tls.server_name.as_ref().zip(http.fixed_host()) {
         builder = builder.dns_resolver(Arc::new(named::Elsewhere::new(name, &host)));
+    }
+    if http.public_only() {
+        builder = builder.dns_resolver(Arc::new(public::PublicOnly));
     }
     if let Some((cert, key)) = &wire.tls.identity {
         builder = builder.identity(identity(cert, key)?);

@@ -9,7 +9,7 @@
 //! and dropped with its connection one piece after the limit; a request given up takes its HTTP/1 connection
 //! along, so that a late answer can never meet a later question. Redirects are not followed but to the same host
 //! where the policy says so, and no proxy is taken from the environment. A vendor's address is looked up by the
-//! system's resolver on a new connection only.
+//! system's resolver on a new connection only; where the URL is the caller's own, `public` looks at it.
 //!
 //! A request is sent a second time in three cases, all within the one deadline (`tries`): to the next base URL,
 //! as a repetition that the policy allows, and once with fresh credentials after a 401. One that is neither a GET
@@ -21,6 +21,7 @@ mod answer;
 mod bases;
 mod client;
 mod named;
+mod public;
 mod request;
 mod sign;
 mod stamp;
@@ -58,6 +59,8 @@ pub struct HttpUpstream {
     max_body: usize,
     decoding: Decoding,
     server_name: Option<String>,
+    /// True: the URL is the caller's, and must not lead into our own network.
+    public_only: bool,
 }
 
 impl HttpUpstream {
@@ -76,12 +79,13 @@ impl HttpUpstream {
             client,
             secrets: http.secrets(),
             basics: http.basics(),
-            bases: Bases::new(&http.bases),
+            bases: Bases::new(&http.bases, &http.weights),
             read_anew: Mutex::new(None),
             total_timeout: policy.total_timeout,
             max_body: http.max_body,
             decoding: policy.decoding.clone(),
             server_name: http.wire.tls.server_name.clone(),
+            public_only: http.public_only(),
         })
     }
 
@@ -142,6 +146,9 @@ impl HttpUpstream {
 
     fn prepared(&self, request: &Request) -> Result<reqwest::Request, Failure> {
         let url = request.checked_url()?;
+        if self.public_only {
+            public::checked(&url)?;
+        }
         let url = match &self.server_name {
             Some(name) => named::called(url, name)?,
             None => url,
