@@ -419,19 +419,52 @@ async fn a_turn_is_one_nodes_until_it_gives_it_back_or_loses_it() {
     assert!(a.cluster.lease("w").await.is_err(), "without memcached there are no turns");
 }
 
+/// Carrier DNS whose name server nobody asks: an address is its own target.
+const SIP: &str = "kind = \"dns\"\n[input]\nkey = { type = \"sip\" }\n[cache]\nmin_ttl = \"1s\"\nmax_ttl = \"1m\"\n\
+    [[upstream]]\nname = \"ns\"\ntype = \"dns\"\nrecord = \"SIP\"\ndomain = \"{{ key }}\"\nservers = [\"127.0.0.1:1\"]\n\
+    [upstream.fields]\ntargets = \"answers\"\n";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_word_to_all_nodes_is_heard_by_those_who_come_later_and_ends() {
+async fn a_destination_found_dead_by_one_node_is_avoided_by_all() {
     let Some(memcached) = Memcached::start().await else { return };
-    let vendor = Vendor::start(Mode::OK).await;
     let servers = [memcached.address()];
-    let nodes = three(&servers, &vendor).await;
-    nodes[0].lookup("cnam").note_for_all("10.0.0.1:5060", "failed", Duration::from_secs(4));
-    let heard = async |node: &Node| (node.lookup("cnam").noted("10.0.0.1:5060")? == "failed").then_some(());
-    for node in &nodes {
-        assert!(until(Duration::from_secs(1), async || heard(node).await).await.is_some());
+    let policies = [("carrier-dns", SIP), ("carrier-dns-too", SIP)];
+    let start = async |name| Node::start(name, shared(&servers), &policies).await;
+    let (a, b) = (start("a").await, start("b").await);
+    let dead = "192.0.2.7:5060".parse().unwrap();
+    let avoids = |node: &Node| node.lookups.failed_targets().is_avoided(dead, now());
+    let turns = async |node: &Node, to: bool| {
+        let began = now();
+        let turned = until(Duration::from_secs(10), async || (avoids(node) == to).then_some(())).await;
+        assert!(turned.is_some() && now() - began < Duration::from_secs(1), "{to} after {:?}", now() - began);
+    };
+    let is_marked = async |node: &Node| {
+        let answer = ask(&node.lookup("carrier-dns"), "sip:192.0.2.7", 500).await;
+        answer.record.unwrap().to_map()["targets"][0]["failed"] == true
+    };
+    assert!(!is_marked(&b).await);
+
+    a.lookups.avoid(dead, Duration::from_secs(60)).unwrap();
+    turns(&b, true).await;
+    assert!(is_marked(&b).await && is_marked(&a).await);
+    let left = b.lookups.failed_targets().list(now())[0].1;
+    assert!(Duration::from_secs(50) < left && left <= Duration::from_secs(60), "{left:?}");
+
+    // One that was away when it was said.
+    let c = start("c").await;
+    turns(&c, true).await;
+    assert!(b.lookups.trust(dead));
+    for node in [&a, &b, &c] {
+        turns(node, false).await;
     }
-    let late = Node::start("late", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
-    assert!(until(Duration::from_secs(1), async || heard(&late).await).await.is_some());
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!(late.lookup("cnam").noted("10.0.0.1:5060"), None);
+    // An order that every node hears by itself: an older one than the last word changes nothing.
+    let at = dipcache::deadline::calendar();
+    a.lookups.avoid_as_told(dead, Duration::from_secs(60), at - 5_000).unwrap();
+    assert!(!avoids(&a));
+    for node in [&a, &b, &c] {
+        node.lookups.avoid_as_told(dead, Duration::from_secs(2), at).unwrap();
+        assert!(avoids(node));
+    }
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert!(![&a, &b, &c].into_iter().any(avoids), "its time is over, and nobody has begun it anew");
 }

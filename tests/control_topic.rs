@@ -168,6 +168,21 @@ async fn a_hand_outlives_a_restart_an_order_is_carried_out_once_and_a_bad_one_is
     let letters = tokio::task::spawn_blocking(move || dead_letters(&kafka_brokers, 3)).await.unwrap();
     assert!(letters[0].contains("EOF") && letters[1].contains("melt"), "{letters:?}");
 
+    // Two dead destinations, one of which is well again.
+    let avoided = async |node: &Proxy| get(node.admin, "/v1/target").await.body;
+    for (id, target, ttl) in
+        [("t-1", "192.0.2.1:5060", "1h"), ("t-2", "192.0.2.2:5060", "1h"), ("t-3", "192.0.2.1:5060", "0")]
+    {
+        let order = format!(r#"{{"id":"{id}","order":"target","target":"{target}","ttl":"{ttl}"}}"#);
+        chief.order(&format!("target {target}"), &order);
+    }
+    let one = async |node: &Proxy| {
+        let list = avoided(node).await;
+        (list.contains("192.0.2.2:5060") && !list.contains("192.0.2.1")).then_some(())
+    };
+    let heard = until(Duration::from_secs(5), async || one(&node).await).await;
+    assert!(heard.is_some(), "{}: {}", avoided(&node).await, node.server.log());
+
     chief.order("health account", r#"{"id":"h-3","order":"health","lookup":"account","hand":"down"}"#);
     turns(&node, "0").await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -175,6 +190,7 @@ async fn a_hand_outlives_a_restart_an_order_is_carried_out_once_and_a_bad_one_is
     drop(node);
     let node = Proxy::start(&lines, &policies).await;
     assert_eq!(flag(&node).await, "0", "a hand is laid again after a restart: {}", node.server.whole_log());
+    assert!(one(&node).await.is_some(), "and a dead destination is still dead: {}", avoided(&node).await);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(vendor.requests(), asked, "what was warmed once is not warmed again");
 }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dipcache::config::{self, EventsForm, EventsMode, Node, Sink, WhenFull};
-use dipcache::events::{Event, EventType, Events, Running};
+use dipcache::events::{Event, EventType, Events, Figures, Running};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
-use support::kafka::{Kafka, PASSWORD, Secrets, USER};
+use support::kafka::{GUEST, Kafka, PASSWORD, Secrets, USER};
 use support::process;
 
 const TOPIC: &str = "dipcache.events";
@@ -138,6 +138,45 @@ async fn what_the_broker_refuses_for_good_is_a_dead_letter_and_holds_up_nobody()
     }
 }
 
+/// Until the figures are so.
+async fn figures_are(running: &Running, what: &str, so: impl Fn(&Figures) -> bool) -> Figures {
+    let look = || running.figures().remove(0).1;
+    let settled = process::until(Duration::from_secs(60), || async { so(&look()).then_some(()) });
+    assert!(settled.await.is_some(), "{what}: {:?}", look());
+    assert!(look().balance(), "{what}: {:?}", look());
+    look()
+}
+
+fn letters(folder: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(folder.join("spool/dead-letters.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_topic_is_created_or_else_its_records_are_dead_letters() {
+    let Some(kafka) = Kafka::start(None).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path(), &kafka.brokers, &[("topic.metadata.propagation.max.ms", "500")]);
+    let Sink::Kafka { topic, create_topic, .. } = &mut settings.sinks[0] else { panic!("it is one") };
+    (*topic, *create_topic) = ("made-by-nobody".to_owned(), false);
+    let (events, running) = start(&settings).unwrap();
+    events.raise(about("nowhere to go"));
+    figures_are(&running, "refused", |figures| figures.dead == 1).await;
+    running.close();
+    drop(running);
+    let letter = letters(folder.path()).remove(0);
+    assert!(letter["reason"].as_str().unwrap().contains("UnknownTopic"), "{letter}");
+    assert_eq!(letter["event"]["data"]["reason"], "nowhere to go");
+
+    let Sink::Kafka { topic, create_topic, properties, .. } = &mut settings.sinks[0] else { panic!("it is one") };
+    (*topic, *create_topic) = ("made-by-us".to_owned(), true);
+    properties.clear();
+    let (events, running) = start(&settings).unwrap();
+    events.raise(about("here I am"));
+    let figures = figures_are(&running, "delivered", |figures| figures.delivered > 0).await;
+    assert_eq!(figures.dropped, 0, "{figures:?}");
+}
+
 /// A private CA, a server's certificate for 127.0.0.1, a client's.
 struct Certificates {
     ca: String,
@@ -185,16 +224,16 @@ async fn with_a_private_ca_a_client_certificate_or_a_password_gets_in_and_nothin
         ("ssl.certificate.location", &*client),
         ("ssl.key.location", &*client_key),
     ];
-    let sasl = |mechanism, password| {
+    let sasl = |mechanism, user, password| {
         vec![
             ("security.protocol", "SASL_SSL"),
             ("ssl.ca.location", &*ca),
             ("sasl.mechanisms", mechanism),
-            ("sasl.username", USER),
+            ("sasl.username", user),
             ("sasl.password", password),
         ]
     };
-    let (scram, plain) = (|password| sasl("SCRAM-SHA-512", password), |password| sasl("PLAIN", password));
+    let (scram, plain) = (|password| sasl("SCRAM-SHA-512", USER, password), |password| sasl("PLAIN", USER, password));
     let without_ca: Vec<_> = scram(PASSWORD).into_iter().filter(|(name, _)| *name != "ssl.ca.location").collect();
     let cases = [
         ("SCRAM", &kafka.sasl, scram(PASSWORD), true),
@@ -219,4 +258,18 @@ async fn with_a_private_ca_a_client_certificate_or_a_password_gets_in_and_nothin
             assert!(figures.balance() && figures.sinks[0].down.is_some(), "{name}: {figures:?}");
         }
     }
+
+    // Who gets in and may not write.
+    let folder = folder.path().join("guest");
+    let (events, running) = start(&settings(&folder, &kafka.sasl, &sasl("PLAIN", GUEST, PASSWORD))).unwrap();
+    events.raise(about("knock"));
+    figures_are(&running, "no right", |figures| figures.dead > 0).await;
+    let letter = letters(&folder).remove(0);
+    assert!(letter["reason"].as_str().unwrap().contains("AuthorizationFailed"), "{letter}");
+    kafka.let_write(TOPIC);
+    let told = process::until(Duration::from_secs(60), || async {
+        events.raise(about("open"));
+        (running.figures()[0].1.delivered > 0).then_some(())
+    });
+    assert!(told.await.is_some(), "{:?}", running.figures());
 }

@@ -51,7 +51,7 @@ pub(super) async fn warm_job(State(admin): State<Arc<Admin>>, Path(lookup): Path
     obey(&admin, Order::WarmJob { lookup }).await
 }
 
-async fn obey(admin: &Admin, order: Order) -> Said {
+pub(super) async fn obey(admin: &Admin, order: Order) -> Said {
     match admin.orders.carry_out(order, Reach::Everybody).await {
         Ok(said) => Ok(said + "\n"),
         Err(why) => Err(refused(&why)),

@@ -10,9 +10,11 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::admin::Admin;
+use crate::admin::changes::obey;
 use crate::deadline::now;
-use crate::health::failed::{LONGEST, MOST};
-use crate::written::{Leaf, in_units};
+use crate::health::failed::LONGEST;
+use crate::orders::Order;
+use crate::written::Leaf;
 
 type Refusal = (StatusCode, String);
 
@@ -25,7 +27,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {
     ))
 }
 
-/// `PUT /v1/target/{ip}:{port}`: avoids a destination for the time in the body: `30`, `30s`, or `{"ttl":"30s"}`.
+/// `PUT /v1/target/{ip}:{port}`: avoids a destination, on every node, for the time in the body: `30`, `30s`, or `{"ttl":"30s"}`.
 pub(super) async fn avoid(
     State(admin): State<Arc<Admin>>,
     Path(target): Path<String>,
@@ -36,17 +38,13 @@ pub(super) async fn avoid(
         let why = "the body must be a time to live of at most a day: `30` seconds, `30s`, `5m` or {\"ttl\":\"30s\"}\n";
         (StatusCode::BAD_REQUEST, why.to_owned())
     })?;
-    admin.lookups.failed_targets().avoid(target, span, now()).map_err(|full| {
-        (StatusCode::INSUFFICIENT_STORAGE, format!("{full}; {MOST} dead destinations are an outage of another kind\n"))
-    })?;
-    Ok(format!("{target} comes last for {}\n", in_units(span)))
+    obey(&admin, Order::Target { target, span }).await
 }
 
 /// `DELETE /v1/target/{ip}:{port}`: takes it back.
 pub(super) async fn trust(State(admin): State<Arc<Admin>>, Path(target): Path<String>) -> Result<String, Refusal> {
     let target = address(&target)?;
-    let was = admin.lookups.failed_targets().trust(target, now());
-    Ok(format!("{target} {}\n", if was { "is trusted again" } else { "was trusted anyway" }))
+    obey(&admin, Order::Target { target, span: Duration::ZERO }).await
 }
 
 fn address(text: &str) -> Result<SocketAddr, Refusal> {

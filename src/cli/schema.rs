@@ -13,6 +13,8 @@ pub(super) enum Of {
     Policy,
     /// The main config's
     Config,
+    /// An order's on the control topic
+    Order,
 }
 
 /// Prints it. A test holds the files against the types that are read.
@@ -20,6 +22,7 @@ pub(super) fn run(of: Of) -> anyhow::Result<ExitCode> {
     say(match of {
         Of::Policy => include_str!("../../config/policy.schema.json"),
         Of::Config => include_str!("../../config/dipcache.schema.json"),
+        Of::Order => include_str!("../../config/order.schema.json"),
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -45,9 +45,10 @@ impl FailedTargets {
         Ok(())
     }
 
-    /// Takes it off the list. True if it was avoided until now.
-    pub fn trust(&self, target: SocketAddr, now: Instant) -> bool {
-        self.until.write().remove(&target).is_some_and(|until| until > now)
+    /// Takes it off the list; for how much longer it would have been avoided.
+    pub fn trust(&self, target: SocketAddr, now: Instant) -> Option<Duration> {
+        let until = self.until.write().remove(&target)?;
+        (until > now).then(|| until - now)
     }
 
     /// Whether it is avoided now.
@@ -82,7 +83,8 @@ mod tests {
         assert!(failed.is_avoided(target(1), at(9)) && !failed.is_avoided(target(1), at(10)));
         assert!(!failed.is_avoided(target(2), start));
         assert_eq!(failed.list(at(4)), [(target(1), Duration::from_secs(6))]);
-        assert!(failed.trust(target(1), at(4)) && !failed.trust(target(1), at(4)));
+        assert_eq!(failed.trust(target(1), at(4)), Some(Duration::from_secs(6)));
+        assert_eq!(failed.trust(target(1), at(4)), None);
         failed.avoid(target(1), Duration::MAX, start).unwrap();
         assert_eq!(failed.list(start)[0].1, LONGEST);
     }

@@ -200,6 +200,7 @@ impl Lookup {
                 news.forget.iter().for_each(|id| {
                     self.forget_here(id);
                 });
+                news.notes.iter().for_each(|(name, note)| self.hear_of_target(name, note));
                 self.verdict.follow(view.as_ref().map(|view| view.up));
                 false
             }

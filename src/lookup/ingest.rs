@@ -16,6 +16,7 @@ const OF_NOW: Duration = Duration::from_secs(30);
 
 /// One record as it is pushed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, expecting = "a record: a JSON object with `key` and `record`")]
 pub struct Pushed {
     /// The key.

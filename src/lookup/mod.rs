@@ -18,6 +18,7 @@
 
 mod apart;
 mod attempt;
+mod avoid;
 pub mod flight;
 mod follow;
 mod gather;

@@ -243,19 +243,7 @@ impl Lookup {
         self.local.forget(id)
     }
 
-    /// Has every node know this word about the lookup, under this name, for so long: which target has failed, say. One
-    /// that was away hears it later. The latest word under a name counts; 64 names are remembered.
-    pub fn note_for_all(&self, name: &str, text: &str, life: Duration) {
-        self.mind.note(name, text, life);
-        self.nudge();
-    }
-
-    /// The latest word under this name, whichever node said it, while it counts.
-    pub fn noted(&self, name: &str) -> Option<String> {
-        self.mind.noted(name)
-    }
-
-    fn nudge(&self) {
+    pub(super) fn nudge(&self) {
         if let Some(cluster) = &self.cluster {
             cluster.nudge();
         }

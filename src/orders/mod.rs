@@ -14,11 +14,15 @@ pub mod control;
 pub mod written;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::health::Override;
+use crate::health::failed::Full;
 use crate::lookup::{Lookup, Lookups, Pushed};
 use crate::warm::{Job, Key, NotBegun, Pacing, Warming};
+use crate::written::in_units;
 
 /// Records that are kept before somebody else may have the thread.
 const RUN: usize = 64;
@@ -70,6 +74,13 @@ pub enum Order {
         /// The records.
         records: Vec<Pushed>,
     },
+    /// Avoid a destination that was found dead.
+    Target {
+        /// Its address.
+        target: SocketAddr,
+        /// For so long; no time at all takes it back.
+        span: Duration,
+    },
 }
 
 /// Who hears of an order.
@@ -118,25 +129,27 @@ impl Order {
             Self::Warm { .. } => "warm",
             Self::WarmJob { .. } => "warm_job",
             Self::Ingest { .. } => "ingest",
+            Self::Target { .. } => "target",
         }
     }
 
-    /// The lookup it is about.
-    pub fn lookup(&self) -> &str {
+    /// The lookup it is about, if it is about one.
+    pub fn lookup(&self) -> Option<&str> {
         match self {
             Self::Flush { lookup, .. }
             | Self::Health { lookup, .. }
             | Self::Table { lookup, .. }
             | Self::Warm { lookup, .. }
             | Self::WarmJob { lookup }
-            | Self::Ingest { lookup, .. } => lookup,
+            | Self::Ingest { lookup, .. } => Some(lookup),
+            Self::Target { .. } => None,
         }
     }
 
     /// True for an order that makes a state which a node keeps in memory alone: after a restart it must be
     /// carried out again.
     pub const fn makes_state(&self) -> bool {
-        matches!(self, Self::Health { .. })
+        matches!(self, Self::Health { .. } | Self::Target { .. })
     }
 }
 
@@ -197,6 +210,7 @@ impl Orders {
                 Ok(format!("the warm job of {lookup} is wanted; /v1/status tells of it"))
             }
             Order::Ingest { lookup, records } => self.ingest(&lookup, records, reach).await,
+            Order::Target { target, span } => self.target(target, span, reach),
         }
     }
 
@@ -209,6 +223,22 @@ impl Orders {
             Reach::Here { at } => found.forget_as_told(&question, at),
         };
         Ok(if was_here { "the entry is gone" } else { "there was no such entry" }.to_owned())
+    }
+
+    fn target(&self, target: SocketAddr, span: Duration, reach: Reach) -> Result<String, CannotObey> {
+        let full = |full: Full| CannotObey::NotNow(format!("{full}; so many dead ones are an outage of another kind"));
+        match reach {
+            Reach::Everybody if span.is_zero() => {
+                let was = self.lookups.trust(target);
+                return Ok(format!("{target} {}", if was { "is trusted again" } else { "was trusted anyway" }));
+            }
+            Reach::Everybody => self.lookups.avoid(target, span).map_err(full)?,
+            Reach::Here { at } => self.lookups.avoid_as_told(target, span, at).map_err(full)?,
+        }
+        if span.is_zero() {
+            return Ok(format!("{target} is trusted"));
+        }
+        Ok(format!("{target} comes last for {}", in_units(span)))
     }
 
     fn warm(&self, lookup: &str, keys: Vec<String>, per_second: Option<f64>) -> Result<String, CannotObey> {
@@ -263,7 +293,7 @@ fn no_table(lookup: &Lookup, wanted: Option<&str>) -> String {
 /// A job ends when nobody holds it: held until it is done.
 async fn see_through(mut job: Job) {
     loop {
-        let told = job.told_after(std::time::Duration::from_secs(60)).await;
+        let told = job.told_after(Duration::from_secs(60)).await;
         if told.state.is_over() {
             tracing::info!(lookup = &*told.lookup, state = ?told.state, "a warm job that was ordered has ended");
             return;

@@ -104,6 +104,7 @@ async fn a_neighbour_does_not_feel_it() {
                 let mut client = Client::connect(address).await;
                 let _ = client.0.write_all(bytes).await;
                 let _ = tokio::time::timeout(Duration::from_millis(5), client.0.read(&mut [0; 256])).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
     }
@@ -130,8 +131,11 @@ async fn a_neighbour_does_not_feel_it() {
         p99(&before),
         p99(&during)
     );
-    // They share two cores with the hostile clients themselves, and with other tests: a stall would be seconds.
-    assert!(p99(&during) < 3 * p99(&before) + 20_000, "p99 {} us before, {} us among them", p99(&before), p99(&during));
+    // They share two cores with the hostile clients themselves, and with other tests: a stall would be seconds. On an idle
+    // machine, built with --release, `DIPCACHE_FULL=1` holds them to what they were.
+    let full = std::env::var_os("DIPCACHE_FULL").is_some_and(|value| value == "1");
+    let most = if full { p99(&before) * 5 / 4 + 50 } else { 3 * p99(&before) + 20_000 };
+    assert!(p99(&during) <= most, "p99 {} us before, {} us among them", p99(&before), p99(&during));
 }
 
 #[tokio::test]

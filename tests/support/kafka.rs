@@ -33,9 +33,11 @@ pub struct Secrets {
     pub ca_pem: PathBuf,
 }
 
-/// Who gets in at the listener with SASL.
+/// Who gets in at the listener with SASL, and may do everything.
 pub const USER: &str = "dipcache";
-/// By this word.
+/// Who gets in with PLAIN, and may do nothing.
+pub const GUEST: &str = "guest";
+/// Both by this word.
 pub const PASSWORD: &str = "open-sesame";
 
 impl Kafka {
@@ -85,7 +87,9 @@ impl Kafka {
                  listener.name.sasl.scram-sha-512.sasl.jaas.config=\
                  org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
                  listener.name.sasl.plain.sasl.jaas.config=\
-                 org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";\n\
+                 org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\" user_{GUEST}=\"{PASSWORD}\";\n\
+                 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+                 super.users=User:ANONYMOUS;User:{USER};User:CN=rcgen self signed cert\n\
                  ssl.keystore.type=PEM\nssl.keystore.location={}\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
                  listener.name.mtls.ssl.client.auth=required\n",
                 server_pem.display(),
@@ -103,6 +107,15 @@ impl Kafka {
         process::run(format);
         kafka.restart().await;
         Some(kafka)
+    }
+
+    /// Lets the guest write to this topic.
+    pub fn let_write(&self, topic: &str) {
+        let mut command = self.java("kafka.admin.AclCommand");
+        let guest = format!("User:{GUEST}");
+        command.args(["--bootstrap-server", &self.brokers, "--add", "--allow-principal", &guest]);
+        command.args(["--producer", "--topic", topic]);
+        process::run(command);
     }
 
     fn java(&self, class: &str) -> Command {

@@ -108,6 +108,8 @@ pub struct News {
     pub flush: bool,
     /// Single keys to forget.
     pub forget: Vec<String>,
+    /// Words that other nodes have said, by name.
+    pub notes: Vec<(String, Note)>,
 }
 
 impl Orders {
@@ -143,6 +145,7 @@ impl Orders {
         for (name, note) in &other.notes {
             if self.notes.get(name).is_none_or(|known| known.at < note.at) {
                 self.notes.insert(name.clone(), note.clone());
+                news.notes.push((name.clone(), note.clone()));
             }
         }
         self.trim();
@@ -155,6 +158,15 @@ impl Orders {
         let note = Note { text: text.to_owned(), at, until: at.saturating_add(life_ms) };
         self.notes.insert(name.to_owned(), note);
         self.trim();
+    }
+
+    /// As [`Orders::note`], said at a time that every node was told; false where a word is known that is as late or later.
+    pub fn note_as_told(&mut self, name: &str, text: &str, at: u64, life_ms: u64) -> bool {
+        let is_news = self.notes.get(name).is_none_or(|known| known.at < at);
+        if is_news {
+            self.note(name, text, at, life_ms);
+        }
+        is_news
     }
 
     /// Leaves out what does not count any more.
@@ -279,7 +291,7 @@ mod tests {
         let theirs =
             Orders { hand: "up".into(), hand_at: 4, era: 12, flushed: [("a".into(), 13)].into(), ..Orders::default() };
         let news = ours.learn(&theirs, 9);
-        assert_eq!(news, News { hand: None, flush: true, forget: vec!["a".into()] });
+        assert_eq!(news, News { flush: true, forget: vec!["a".into()], ..News::default() });
         assert_eq!(ours.hand(), Override::Down);
         assert_eq!(ours.learn(&theirs, 9), News::default(), "nothing is news twice");
         let mut new = Orders::default();

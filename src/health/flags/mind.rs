@@ -148,10 +148,10 @@ impl Mind {
         self.inner.lock().orders.note(name, text, calendar(), life);
     }
 
-    /// The latest word under this name, whichever node said it, while it counts.
-    pub fn noted(&self, name: &str) -> Option<String> {
-        let inner = self.inner.lock();
-        inner.orders.notes.get(name).filter(|note| calendar() < note.until).map(|note| note.text.clone())
+    /// As [`Mind::note`], said at a time that every node was told; false where a word is known that is as late or later.
+    pub fn note_as_told(&self, name: &str, text: &str, at: u64, life: Duration) -> bool {
+        let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+        self.inner.lock().orders.note_as_told(name, text, at, life)
     }
 
     /// From now on answers must be of the latest era. One that only this node knows says nothing about what the servers
@@ -298,6 +298,7 @@ fn exchange_orders(inner: &mut Inner, document: &mut Document, now_ms: u64, news
     news.hand = learned.hand.or(news.hand);
     news.flush |= learned.flush;
     news.forget.extend(learned.forget);
+    news.notes.extend(learned.notes);
 }
 
 /// Takes the dead out and puts this node's vote in, if it is new or due.

@@ -34,7 +34,11 @@ const fn weight(order: &Order) -> usize {
     match order {
         Order::Warm { keys, .. } => keys.len(),
         Order::Ingest { records, .. } => records.len(),
-        Order::Flush { .. } | Order::Health { .. } | Order::Table { .. } | Order::WarmJob { .. } => 1,
+        Order::Flush { .. }
+        | Order::Health { .. }
+        | Order::Table { .. }
+        | Order::WarmJob { .. }
+        | Order::Target { .. } => 1,
     }
 }
 
@@ -47,8 +51,8 @@ impl Gathered {
             // A start loads every table.
             Order::Table { .. } => true,
             Order::Warm { .. } | Order::WarmJob { .. } => heard.at.saturating_add(life) < now_ms,
-            // A record knows how old it is.
-            Order::Flush { .. } | Order::Health { .. } | Order::Ingest { .. } => false,
+            // A record knows how old it is; a destination's word may have ended a longer one, though its time is over.
+            Order::Flush { .. } | Order::Health { .. } | Order::Ingest { .. } | Order::Target { .. } => false,
         };
         if is_over || !(is_new || order.makes_state()) {
             return;
@@ -56,6 +60,7 @@ impl Gathered {
         let subject = match order {
             Order::Flush { lookup, key } => format!("flush {lookup} {}", key.as_deref().unwrap_or_default()),
             Order::Health { lookup, .. } => format!("health {lookup}"),
+            Order::Target { target, .. } => format!("target {target}"),
             Order::WarmJob { lookup } => format!("warm_job {lookup}"),
             Order::Table { .. } | Order::Warm { .. } | Order::Ingest { .. } => format!("id {}", heard.written.id),
         };

@@ -241,7 +241,7 @@ impl Reader {
 
     fn carry_out(&self, heard: Heard) {
         let Heard { written, at, partition, offset } = heard;
-        let (id, order, lookup) = (written.id, written.order.name(), written.order.lookup().to_owned());
+        let (id, order, lookup) = (written.id, written.order.name(), written.order.lookup().map(str::to_owned));
         match self.runtime.block_on(self.orders.carry_out(written.order.clone(), Reach::Here { at })) {
             Ok(said) => {
                 count("done");
