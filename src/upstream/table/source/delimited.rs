@@ -17,6 +17,9 @@ const LARGEST: u64 = 16 * 1024 * 1024 * 1024;
 /// How much is read at once.
 const BUFFER: usize = 256 * 1024;
 
+/// Fills in the next line's cells; false at the end.
+type NextLine<'a> = Box<dyn FnMut(&mut ByteRecord) -> Result<bool, NotLoaded> + 'a>;
+
 /// Reads all lines. A line with more or fewer cells than there are columns is read as far as it goes.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub(super) fn read(
     let packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
     let text: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let text = text.take(LARGEST);
-    let mut next: Box<dyn FnMut(&mut ByteRecord) -> Result<bool, NotLoaded>> = match form {
+    let mut next: NextLine<'_> = match form {
         LineForm::Separator(separator) => {
             let mut reader = ReaderBuilder::new()
                 .delimiter(*separator)
