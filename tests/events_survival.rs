@@ -141,8 +141,8 @@ fn consume(brokers: &str) -> Vec<(String, String, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_event_is_lost_or_out_of_order_whatever_is_killed() {
-    let Some(disk) = SmallDisk::of("96m") else { return };
-    let Some(mut kafka) = Kafka::start_on(disk).await else { return };
+    // Without a disk that can be filled the test counts as skipped, and all the rest of it is played.
+    let Some(mut kafka) = Kafka::start_on(SmallDisk::of("96m")).await else { return };
     let full = std::env::var_os("DIPCACHE_FULL").is_some();
     let each: u64 = if full { 5_000 } else { 300 };
     let count = each * LOOKUPS.len() as u64;
@@ -192,12 +192,13 @@ async fn no_event_is_lost_or_out_of_order_whatever_is_killed() {
                 tokio::time::sleep(Duration::from_secs(if full { 12 } else { 2 })).await;
                 kafka.resume();
             }
-            "fill" => kafka.disk().fill(),
+            "fill" => kafka.disk().iter().for_each(|disk| disk.fill()),
+            "clear" if kafka.disk().is_none() => {}
             "clear" => {
                 // A broker whose log cannot be written gives up, and its operator makes room.
                 let ended = until(Duration::from_secs(60), || async { (!kafka.is_running()).then_some(()) });
                 assert!(ended.await.is_some(), "it goes on with a full disk");
-                kafka.disk().clear();
+                kafka.disk().iter().for_each(|disk| disk.clear());
                 kafka.restart().await;
             }
             _ => node.kill_and_start().await,

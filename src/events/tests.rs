@@ -290,15 +290,16 @@ fn costs_of_raising(count: usize, events: &Events) -> Vec<Duration> {
     took
 }
 
-/// However sick what is behind it is: a disk that is full, a spool that cannot be written, brokers that are not there. `DIPCACHE_FULL=1`
-/// and an optimized build hold it to two microseconds, with a queue that overflows meanwhile; elsewhere, among
-/// other tests, it only shows that nothing blocks.
+/// However sick what is behind it is: a disk that is full, a spool that cannot be written, brokers that are not there.
+/// `DIPCACHE_FULL=1` and an optimized build hold it to two microseconds, with a queue that overflows meanwhile; elsewhere,
+/// among other tests, it only shows that nothing blocks. A process that takes calls has its memory: one that has only just
+/// begun pays the kernel for every page of its first flood of events, and has ten.
 #[test]
 fn raising_costs_a_call_next_to_nothing_whatever_is_broken() {
     let is_strict = !cfg!(debug_assertions) && std::env::var_os("DIPCACHE_FULL").is_some();
     let (count, bound) =
         if is_strict { (200_000, Duration::from_micros(2)) } else { (10_000, Duration::from_millis(1)) };
-    for broken in ["nothing", "the disk is full", "the spool cannot be written", "no broker"] {
+    for broken in ["fresh memory", "nothing", "the disk is full", "the spool cannot be written", "no broker"] {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = settings(folder.path(), EventsMode::All, &[]);
         match broken {
@@ -318,6 +319,7 @@ fn raising_costs_a_call_next_to_nothing_whatever_is_broken() {
         let took = costs_of_raising(count, &events);
         let (p99, longest) = (took[took.len() * 99 / 100], took[took.len() - 1]);
         println!("raise, {broken}: p50 {:?}, p99 {p99:?}, longest {longest:?}", took[took.len() / 2]);
+        let bound = if broken == "fresh memory" { bound * 5 } else { bound };
         assert!(p99 < bound, "{broken}: {p99:?}");
         assert!(longest < Duration::from_secs(1), "{broken}: {longest:?}");
         if ["the disk is full", "the spool cannot be written"].contains(&broken) {

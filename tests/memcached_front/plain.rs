@@ -75,20 +75,26 @@ async fn byte_for_byte_as_memcached() {
     let Some(real) = Memcached::start().await else { return };
     let ours = Front::start(&[]);
     for case in CASES {
-        let mut replies = Vec::new();
-        for address in [real.socket(), ours.address] {
-            let mut client = Client::connect(address).await;
-            client.send(case).await;
-            let reply = if case.starts_with("quit") {
-                client.rest().await
-            } else {
-                client.send("mn\r\n").await;
-                client.until(b"MN\r\n").await
-            };
-            replies.push(reply);
+        let mut replies = [ask(real.socket(), case).await, ask(ours.address, case).await];
+        // They are asked one after the other, and the seconds that an item has left may have turned in between.
+        for _ in 0..2 {
+            if replies[0] == replies[1] {
+                break;
+            }
+            replies = [ask(real.socket(), case).await, ask(ours.address, case).await];
         }
         assert_eq!(replies[0], replies[1], "\nmemcached is left, we are right, in {case:?}");
     }
+}
+
+async fn ask(address: std::net::SocketAddr, case: &str) -> String {
+    let mut client = Client::connect(address).await;
+    client.send(case).await;
+    if case.starts_with("quit") {
+        return client.rest().await;
+    }
+    client.send("mn\r\n").await;
+    client.until(b"MN\r\n").await
 }
 
 #[tokio::test]

@@ -46,9 +46,9 @@ impl Kafka {
         Self::start_with(secrets, None).await
     }
 
-    /// Starts one that has its log on this disk.
-    pub async fn start_on(disk: SmallDisk) -> Option<Self> {
-        Self::start_with(None, Some(disk)).await
+    /// Starts one that has its log on this disk, where there is one.
+    pub async fn start_on(disk: Option<SmallDisk>) -> Option<Self> {
+        Self::start_with(None, disk).await
     }
 
     async fn start_with(secrets: Option<&Secrets>, disk: Option<SmallDisk>) -> Option<Self> {
@@ -156,9 +156,9 @@ impl Kafka {
         self.server = None;
     }
 
-    /// The disk that it has its log on.
-    pub fn disk(&self) -> &SmallDisk {
-        self.disk.as_ref().expect("started on one")
+    /// The disk that it has its log on, if it was started on one.
+    pub fn disk(&self) -> Option<&SmallDisk> {
+        self.disk.as_ref()
     }
 
     /// True until it has ended, be it of its own.
