@@ -413,3 +413,22 @@ fn what_would_be_served_old_and_must_not_be() {
         "lrn.toml:2:19: `stale` is not to be had here: where somebody was is not where he is; take it out, or write \"0\""
     );
 }
+
+#[test]
+fn widths_and_weights_that_do_not_add_up() {
+    let table = GOOD[..GOOD.find("[[upstream]]").unwrap()].to_owned()
+        + "[[upstream]]\ntype = \"table\"\nfile = \"deck.dat\"\nkey_column = \"prefix\"\ncolumns = [\"prefix\", \"rate\"]\nwidths = [7]\nseparator = \";\"\n[upstream.fields]\nocn = \"row.rate\"\n";
+    let faults = parse("lrn", Path::new("lrn.toml"), &table).err().unwrap_or_default();
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        lines,
+        [
+            "lrn.toml:9:10: 1 widths do not go together with 2 `columns`; write one width from 1 to 10000 for each, as in `columns = [\"npa\", \"nxx\"]` and `widths = [3, 3]`",
+            "lrn.toml:10:13: columns of fixed `widths` have no `separator` between them; take one of the two out",
+        ]
+    );
+    assert_eq!(
+        told(r#"url = "https"#, "weights = [3, 1]\nurl = \"https"),
+        "lrn.toml:6:11: 2 weights do not go together with 0 `urls`; write one weight for each of `urls`, as in `weights = [3, 1]`"
+    );
+}

@@ -66,6 +66,20 @@ async fn a_file_answers_at_once_and_from_memory() {
 }
 
 #[tokio::test]
+async fn a_file_of_fixed_widths_needs_no_separator() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("deck.dat");
+    std::fs::write(&file, "1      0.01  US\n1303   0.02  CO of the rest nothing is read\n1303555 0.5\n").unwrap();
+    let lines = "columns = [\"prefix\", \"rate\", \"state\"]\nwidths = [7, 6, 3]";
+    let desk = Desk::new(&[("rate", &rates(&file, lines))]);
+    let lookup = desk.lookup("rate");
+    loaded(&lookup).await;
+    assert_eq!(json(&ask(&lookup, "3039990123", 50).await), r#"{"prefix":"1303","rate_inter":0.02}"#);
+    assert_eq!(json(&ask(&lookup, "3035550123", 50).await), r#"{"prefix":"1303555","rate_inter":0.5}"#);
+    assert_eq!(json(&ask(&lookup, "2125550123", 50).await), r#"{"prefix":"1","rate_inter":0.01}"#);
+}
+
+#[tokio::test]
 async fn keys_are_tried_in_their_order() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(

@@ -58,15 +58,12 @@ pub(super) fn complete<'a>(
 }
 
 async fn step(lookup: &Lookup, then: &Then, scope: &Scope, deadline: Deadline) -> Step {
-    let Ok(key) = then.key.render(scope) else { return Step::Missing };
+    let Some((key, inputs)) = asked(then, scope) else { return Step::Missing };
     if key.is_empty() {
         return Step::NotAsked;
     }
     let Some(other) = lookup.peer(&then.lookup) else { return Step::Missing };
-    let inputs: Result<Vec<_>, _> =
-        then.inputs.iter().map(|(name, value)| value.render(scope).map(|value| (name, value))).collect();
-    let Ok(inputs) = inputs else { return Step::Missing };
-    let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let inputs: Vec<(&str, &str)> = inputs.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let Ok(question) = other.policy.question(&key, &inputs) else { return Step::Missing };
     let answer = match other.hit(&question) {
         Some(answer) => answer,
@@ -79,7 +76,14 @@ async fn step(lookup: &Lookup, then: &Then, scope: &Scope, deadline: Deadline) -
     }
 }
 
-fn taken(then: &Then, record: Record) -> Map<String, serde_json::Value> {
+/// What a step asks for with this record in view: key and inputs; `None` where they do not render.
+pub(crate) fn asked<'t>(then: &'t Then, scope: &Scope) -> Option<(String, Vec<(&'t str, String)>)> {
+    let inputs = then.inputs.iter().map(|(name, value)| Some((name.as_str(), value.render(scope).ok()?)));
+    Some((then.key.render(scope).ok()?, inputs.collect::<Option<_>>()?))
+}
+
+/// What a step takes of the other lookup's record.
+pub(crate) fn taken(then: &Then, record: Record) -> Map<String, serde_json::Value> {
     let mut there = record.to_map();
     then.fields.iter().filter_map(|(here, name)| Some((here.clone(), there.remove(name)?))).collect()
 }

@@ -24,19 +24,19 @@ enum Turn {
 
 /// The answers of one dip.
 #[derive(Debug)]
-pub(super) struct Gathering<'a> {
+pub(crate) struct Gathering<'a> {
     policy: &'a Policy,
     turns: Vec<Turn>,
     over: bool,
 }
 
 impl<'a> Gathering<'a> {
-    pub(super) fn new(policy: &'a Policy) -> Self {
+    pub(crate) fn new(policy: &'a Policy) -> Self {
         Self { policy, turns: policy.upstreams.iter().map(|_| Turn::Open).collect(), over: false }
     }
 
     /// An upstream answered.
-    pub(super) fn given(&mut self, index: usize, given: Given) {
+    pub(crate) fn given(&mut self, index: usize, given: Given) {
         let goes_on = match self.policy.chain.merge {
             true => given.outcome != Outcome::InvalidNumber && given.next != Some(false),
             false => given.next == Some(true),
@@ -46,18 +46,18 @@ impl<'a> Gathering<'a> {
     }
 
     /// An upstream gave no answer; `next` is its rule's word on whether the next one is asked.
-    pub(super) fn failed(&mut self, index: usize, next: Option<bool>) {
+    pub(crate) fn failed(&mut self, index: usize, next: Option<bool>) {
         self.over |= next == Some(false);
         self.turns[index] = Turn::Failed;
     }
 
     /// True when no further upstream could make the answer better.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.over || (0..self.turns.len()).all(|index| !matches!(self.turns[index], Turn::Open) || !self.wants(index))
     }
 
     /// Whether this upstream could make the answer better.
-    pub(super) fn wants(&self, index: usize) -> bool {
+    pub(crate) fn wants(&self, index: usize) -> bool {
         if !self.policy.chain.merge {
             return true;
         }
@@ -69,12 +69,12 @@ impl<'a> Gathering<'a> {
     }
 
     /// True when there is something to answer with.
-    pub(super) fn has_any(&self) -> bool {
+    pub(crate) fn has_any(&self) -> bool {
         self.turns.iter().any(|turn| matches!(turn, Turn::Given(_)))
     }
 
     /// The one answer of all that is there.
-    pub(super) fn result(&self) -> Option<Given> {
+    pub(crate) fn result(&self) -> Option<Given> {
         let worth = |given: &Given| match given.outcome {
             Outcome::Found => 0,
             Outcome::Partial => 1,

@@ -56,8 +56,11 @@ use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
 pub use cluster::Cluster;
+pub(crate) use follow::{asked, taken};
+pub(crate) use gather::Gathering;
 pub use ingest::Pushed;
 pub use lease::Lease;
+pub(crate) use member::Given;
 pub use member::Member;
 pub use registry::Lookups;
 pub use restart::Flushed;

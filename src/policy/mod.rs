@@ -491,17 +491,26 @@ pub enum TableSource {
         /// One read-only statement.
         query: String,
     },
-    /// A file of delimited lines; one whose name ends in `.gz` is unpacked.
+    /// A file of lines; one whose name ends in `.gz` is unpacked.
     File {
         /// Where it is.
         path: PathBuf,
-        /// What stands between two columns.
-        separator: u8,
+        /// How a line is cut into columns.
+        form: LineForm,
         /// Whether the first line names the columns.
         header: bool,
         /// The columns' names, where the file does not tell them or others are wanted; else empty.
         columns: Vec<String>,
     },
+}
+
+/// How a line is cut into columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineForm {
+    /// At this byte.
+    Separator(u8),
+    /// By the width of each column, in bytes.
+    Widths(Vec<usize>),
 }
 
 /// Which row of a table a key means.

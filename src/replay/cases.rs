@@ -48,6 +48,13 @@ pub struct Case {
     /// The answers of several upstreams, by name; one that is not here answers with `answer`.
     #[serde(default)]
     pub answers: BTreeMap<String, Stub>,
+    /// Dependent steps ([[then]]) by the lookup they ask: what it is asked and what it answers. One that is not here
+    /// finds nothing.
+    #[serde(default)]
+    pub steps: BTreeMap<String, StepStub>,
+    /// The moment of the case in seconds since 1970, for requests that are signed or carry the time; `uuid` and `nonce`
+    /// are zeros then. Left out, it is now.
+    pub at: Option<i64>,
     /// The request that must have been made, as far as it is written down here: of the last upstream asked.
     pub request: Option<ExpectedRequest>,
     /// What must come of it.
@@ -79,6 +86,16 @@ pub struct Stub {
     pub failure: Option<StubbedFailure>,
 }
 
+/// Another lookup, asked with a key from this one's record.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepStub {
+    /// The key that it must be asked for.
+    pub key: Option<String>,
+    /// Its record; left out, it finds nothing.
+    pub record: Option<Map<String, Value>>,
+}
+
 /// Why no answer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,6 +119,8 @@ pub struct ExpectedRequest {
     pub headers: IndexMap<String, Option<String>>,
     /// HTTP: the body. Text is compared byte by byte, anything else as JSON.
     pub body: Option<Value>,
+    /// HTTP with OAuth2: the request for a token, as far as it is written here.
+    pub token: Option<Box<ExpectedRequest>>,
     /// DNS: the name that is asked for.
     pub name: Option<String>,
     /// Table: what is looked for, in words: `longest_prefix of +1303 in rates.csv`.

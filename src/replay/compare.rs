@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::ask::Ended;
 use super::cases::{Expected, ExpectedRequest};
-use crate::policy::{Policy, Question, TablePolicy, TableSource, TransportPolicy, UpstreamPolicy};
+use crate::policy::{Auth, HttpPolicy, Policy, Question, TablePolicy, TableSource, TransportPolicy, UpstreamPolicy};
+use crate::upstream::http::Stamp;
 use crate::upstream::sql::Param;
 use crate::upstream::table::Table;
 use crate::upstream::{Failure, dns, http, sql};
@@ -98,12 +99,19 @@ pub(super) fn request(
     expect: Option<&ExpectedRequest>,
     upstream: &UpstreamPolicy,
     question: &Question,
+    stamp: &Stamp,
 ) -> Result<Vec<Difference>, Failure> {
     // It is made in any case: a policy that can make none is found out also where nobody looks at the request.
     let nothing = ExpectedRequest::default();
     let expect = expect.unwrap_or(&nothing);
     Ok(match &upstream.transport {
-        TransportPolicy::Http(policy) => of_http(expect, &http::render(policy, question)?),
+        TransportPolicy::Http(policy) => {
+            let mut differences = of_http("request", expect, &http::render_at(policy, question, stamp)?);
+            if let Some(token) = &expect.token {
+                differences.extend(of_token(token, policy, question));
+            }
+            differences
+        }
         TransportPolicy::Dns(policy) => {
             let name = dns::render(policy, question)?.name;
             let differs = |expected: &String| Difference::between("request.name", expected, &name);
@@ -133,21 +141,28 @@ fn without_folder(described: String, policy: &TablePolicy) -> String {
     }
 }
 
-fn of_http(expect: &ExpectedRequest, request: &http::Request) -> Vec<Difference> {
+fn of_token(expect: &ExpectedRequest, policy: &HttpPolicy, question: &Question) -> Vec<Difference> {
+    match policy.auth_for(question) {
+        Some((_, Auth::OAuth2(oauth2))) => of_http("request.token", expect, &http::token_request(oauth2)),
+        _ => vec![Difference::new("request.token", "a request for a token", NOTHING)],
+    }
+}
+
+fn of_http(what: &str, expect: &ExpectedRequest, request: &http::Request) -> Vec<Difference> {
     let mut differences = Vec::new();
     if let Some(method) = &expect.method {
-        differences.extend(Difference::between("request.method", method, request.method.as_str()));
+        differences.extend(Difference::between(format!("{what}.method"), method, request.method.as_str()));
     }
     if let Some(url) = &expect.url {
-        differences.extend(Difference::between("request.url", url, &request.url));
+        differences.extend(Difference::between(format!("{what}.url"), url, &request.url));
     }
     for (name, expected) in &expect.headers {
         let got = header(request, name).unwrap_or(NOTHING);
         let expected = expected.as_deref().unwrap_or(NOTHING);
-        differences.extend(Difference::between(format!("request.headers.{name}"), expected, got));
+        differences.extend(Difference::between(format!("{what}.headers.{name}"), expected, got));
     }
     if let Some(expected) = &expect.body {
-        differences.extend(body(expected, request.body.as_ref().map_or("", |(_, text)| text)));
+        differences.extend(body(what, expected, request.body.as_ref().map_or("", |(_, text)| text)));
     }
     differences
 }
@@ -160,12 +175,12 @@ fn header<'r>(request: &'r http::Request, name: &str) -> Option<&'r str> {
     request.headers.iter().find(of_name).map(|(_, value)| value.as_str())
 }
 
-fn body(expected: &Value, got: &str) -> Option<Difference> {
+fn body(what: &str, expected: &Value, got: &str) -> Option<Difference> {
     match expected {
-        Value::String(text) => Difference::between("request.body", text, got),
+        Value::String(text) => Difference::between(format!("{what}.body"), text, got),
         tree => {
             let is_same = serde_json::from_str::<Value>(got).is_ok_and(|got| got == *tree);
-            (!is_same).then(|| Difference::new("request.body", tree.to_string(), got))
+            (!is_same).then(|| Difference::new(format!("{what}.body"), tree.to_string(), got))
         }
     }
 }

@@ -130,7 +130,7 @@ fn a_wrong_file_says_where() {
     assert_eq!(
         differences(r#""expct":{"outcome":"found"}"#),
         [
-            "cases/lrn.json:1:85: unknown field `expct`, expected one of `name`, `key`, `inputs`, `upstream`, `answer`, `answers`, `request`, `expect`; policies/README.md shows what a cases file looks like"
+            "cases/lrn.json:1:85: unknown field `expct`, expected one of `name`, `key`, `inputs`, `upstream`, `answer`, `answers`, `steps`, `at`, `request`, `expect`; policies/README.md shows what a cases file looks like"
         ]
     );
     assert!(
@@ -149,4 +149,107 @@ fn a_secret_without_a_stand_in_is_named() {
     let fault = &replay(&file).unwrap_err()[0];
     assert_eq!(fault.what, "the cases file has no stand-in for the secret `env:KEY_OF_A`");
     assert_eq!(fault.mend, "add `\"env:KEY_OF_A\": \"…\"` to its `secrets`");
+}
+
+/// What a file of this policy and these cases differs in, a line each.
+fn differences_of(policy: &str, cases: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("lrn.toml"), policy).unwrap();
+    let file = folder.path().join("cases.json");
+    std::fs::write(&file, cases).unwrap();
+    let report = replay(&file).unwrap_or_else(|faults| panic!("{}", faults[0]));
+    let line = |one: &Difference| format!("{}: {} != {}", one.what, one.expected, one.got);
+    report.cases.iter().flat_map(|case| case.differences.iter().map(line)).collect()
+}
+
+const HEAD: &str = "kind = \"lrn\"\n[input]\nkey = { type = \"tn\", country = \"US\" }\n";
+
+#[test]
+fn answers_are_merged_as_the_pipeline_merges_them() {
+    let upstream = |name: &str, fields: &str| {
+        format!(
+            "[[upstream]]\nname = \"{name}\"\ntype = \"http\"\nurl = \"https://{name}.example/{{{{ key }}}}\"\n[upstream.fields]\n{fields}\n"
+        )
+    };
+    let policy = format!(
+        "{HEAD}[budget]\nanswer = \"merge\"\n[merge]\nocn = [\"b\", \"a\"]\n{}{}",
+        upstream("a", "lrn = \"body.lrn\"\nocn = \"body.ocn\""),
+        upstream("b", "ocn = \"body.ocn\"\nlata = \"body.lata\"")
+    );
+    let a = r#"{"body":{"lrn":"3035550100","ocn":"1111"}}"#;
+    let cases = |b: &str, expect: &str| {
+        format!(
+            r#"{{"policy":"lrn.toml","cases":[{{"name":"x","key":"3035550123","answers":{{"a":{a},"b":{b}}},"expect":{expect}}}]}}"#
+        )
+    };
+    let both = cases(
+        r#"{"body":{"ocn":"2222","lata":"656"}}"#,
+        r#"{"outcome":"found","record":{"lrn":"+13035550100","ocn":"2222","lata":"656"}}"#,
+    );
+    assert_eq!(differences_of(&policy, &both), NONE);
+    let one =
+        cases(r#"{"failure":"timeout"}"#, r#"{"outcome":"partial","record":{"lrn":"+13035550100","ocn":"1111"}}"#);
+    assert_eq!(differences_of(&policy, &one), NONE);
+}
+
+#[test]
+fn dependent_steps_are_asked_of_their_stubs() {
+    let policy = format!(
+        "{HEAD}[[upstream]]\ntype = \"http\"\nurl = \"https://a.example/{{{{ key }}}}\"\n[upstream.fields]\nlrn = \"body.lrn\"\n\
+         [[then]]\nlookup = \"lerg\"\nkey = \"{{{{ record.lrn | npa }}}}{{{{ record.lrn | nxx }}}}\"\nfields = {{ state = \"state\" }}\n"
+    );
+    let cases = |steps: &str, expect: &str| {
+        format!(
+            r#"{{"policy":"lrn.toml","cases":[{{"name":"x","key":"3035550123","answer":{{"body":{{"lrn":"7205550100"}}}},"steps":{steps},"expect":{expect}}}]}}"#
+        )
+    };
+    let whole = r#"{"outcome":"found","record":{"lrn":"+17205550100","state":"CO"}}"#;
+    let stub = r#"{"lerg":{"key":"720555","record":{"state":"CO","ocn":"9999"}}}"#;
+    assert_eq!(differences_of(&policy, &cases(stub, whole)), NONE);
+    let partial = r#"{"outcome":"partial","record":{"lrn":"+17205550100"}}"#;
+    assert_eq!(differences_of(&policy, &cases(r#"{"lerg":{}}"#, partial)), NONE);
+    let other = stub.replace("720555", "303555");
+    assert_eq!(differences_of(&policy, &cases(&other, whole)), ["steps.lerg.key: 303555 != 720555"]);
+}
+
+#[test]
+fn a_signature_and_a_token_request_are_compared() {
+    let signed = format!(
+        "{HEAD}[[upstream]]\ntype = \"http\"\nurl = \"https://a.example/v1/{{{{ key | e164 }}}}?u={{{{ uuid }}}}\"\n\
+         auth = {{ type = \"hmac\", secret = \"env:SECRET\", string = \"{{{{ method }}}}{{{{ path }}}}{{{{ timestamp }}}}\", \
+         headers = {{ X-Sign = \"{{{{ signature }}}}\", X-Time = \"{{{{ timestamp }}}}\" }} }}\n[upstream.fields]\nlrn = \"body.lrn\"\n"
+    );
+    let case = |at: &str, sign: &str| {
+        format!(
+            r#"{{"policy":"lrn.toml","secrets":{{"env:SECRET":"s"}},"cases":[{{"name":"x","key":"3035550123",{at}"request":{{"url":"https://a.example/v1/13035550123?u=00000000-0000-0000-0000-000000000000","headers":{{"x-time":"1763700000","x-sign":"{sign}"}}}},"answer":{{"body":{{"lrn":"7205550100"}}}},"expect":{{"outcome":"found"}}}}]}}"#
+        )
+    };
+    // printf 'GET/v1/130355501231763700000' | openssl dgst -sha256 -hmac s
+    let sign = "c718de38a5fb3842c7d8139c6693ab4506b536e7dce4771746206481564ed481";
+    assert_eq!(differences_of(&signed, &case(r#""at":1763700000,"#, sign)), NONE);
+    assert_eq!(
+        differences_of(&signed, &case(r#""at":1763700000,"#, "0"))[0],
+        format!("request.headers.x-sign: 0 != {sign}")
+    );
+    assert_eq!(
+        differences_of(&signed, &case("", sign)).len(),
+        3,
+        "without a moment the URL, the time and the signature vary"
+    );
+
+    let oauth2 = format!(
+        "{HEAD}[[upstream]]\ntype = \"http\"\nurl = \"https://a.example/{{{{ key }}}}\"\n\
+         auth = {{ type = \"oauth2\", token_url = \"https://auth.example/token\", client_id = \"me\", client_secret = \"env:SECRET\", scope = \"lrn\" }}\n\
+         [upstream.fields]\nlrn = \"body.lrn\"\n"
+    );
+    let case = |scope: &str| {
+        format!(
+            r#"{{"policy":"lrn.toml","secrets":{{"env:SECRET":"s"}},"cases":[{{"name":"x","key":"3035550123","request":{{"headers":{{"authorization":"Bearer ***"}},"token":{{"method":"POST","url":"https://auth.example/token","headers":{{"authorization":"Basic bWU6cw=="}},"body":"grant_type=client_credentials&scope={scope}"}}}},"answer":{{"body":{{"lrn":"7205550100"}}}},"expect":{{"outcome":"found"}}}}]}}"#
+        )
+    };
+    assert_eq!(differences_of(&oauth2, &case("lrn")), NONE);
+    assert_eq!(
+        differences_of(&oauth2, &case("cnam")),
+        ["request.token.body: grant_type=client_credentials&scope=cnam != grant_type=client_credentials&scope=lrn"]
+    );
 }

@@ -7,8 +7,8 @@ use super::Check;
 use super::upstream::Around;
 use crate::policy::expr::Place;
 use crate::policy::file::UpstreamFile;
-use crate::policy::{Expr, TableMatch, TablePolicy, TableSource, Template, TransportPolicy};
-use crate::written::{Field, Lines, Ratio, Spanned, nearest};
+use crate::policy::{Expr, LineForm, TableMatch, TablePolicy, TableSource, Template, TransportPolicy};
+use crate::written::{Field, Lines, Ratio, Span, Spanned, nearest};
 
 /// How often a table is loaded from a database, where the policy does not say.
 const EVERY: Duration = Duration::from_secs(15 * 60);
@@ -97,6 +97,7 @@ impl Check<'_> {
             ("separator", file.separator.as_ref().map(Spanned::span)),
             ("header", file.header.as_ref().map(Spanned::span)),
             ("columns", file.columns.as_ref().map(Spanned::span)),
+            ("widths", file.widths.as_ref().map(Spanned::span)),
         ] {
             if let Some(span) = span {
                 let what = format!("`{key}` means nothing for a table from a database");
@@ -119,6 +120,7 @@ impl Check<'_> {
         let path = self.faults.value(file.file)?;
         let name = path.get_ref().to_ascii_lowercase();
         let tabs = name.trim_end_matches(".gz").ends_with(".tsv");
+        let separator_span = file.separator.as_ref().map(Spanned::span);
         let separator = self.faults.value(file.separator).map_or(if tabs { b'\t' } else { b',' }, |separator| {
             match u8::try_from(separator.get_ref().0) {
                 Ok(byte) if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => byte,
@@ -141,9 +143,30 @@ impl Check<'_> {
             let mend = "add `columns = [\"prefix\", \"rate\"]`, in the order of the file";
             self.faults.at(&header.span(), "a file without a header needs the names of its columns", mend);
         }
+        let form = match self.widths(file.widths, separator_span, columns.len()) {
+            Some(widths) => LineForm::Widths(widths),
+            None => LineForm::Separator(separator),
+        };
         // Columns that are named here are most likely not named in the file.
         let header = header.map_or(columns.is_empty(), Spanned::into_inner);
-        Some(TableSource::File { path: self.folder.join(path.get_ref()), separator, header, columns })
+        Some(TableSource::File { path: self.folder.join(path.get_ref()), form, header, columns })
+    }
+
+    /// `widths`: one for each of `columns`.
+    fn widths(&mut self, widths: Lines<u32>, separator: Option<Span>, columns: usize) -> Option<Vec<usize>> {
+        let span = widths.as_ref().map(Spanned::span)?;
+        let widths: Vec<u32> = self.faults.list(widths)?.into_iter().map(Spanned::into_inner).collect();
+        if let Some(separator) = separator {
+            let what = "columns of fixed `widths` have no `separator` between them";
+            self.faults.at(&separator, what, "take one of the two out");
+        }
+        if widths.len() != columns || widths.iter().any(|width| !(1..=10_000).contains(width)) {
+            let what = format!("{} widths do not go together with {columns} `columns`", widths.len());
+            let mend =
+                "write one width from 1 to 10000 for each, as in `columns = [\"npa\", \"nxx\"]` and `widths = [3, 3]`";
+            self.faults.at(&span, what, mend);
+        }
+        widths.into_iter().map(|width| usize::try_from(width).ok()).collect()
     }
 
     fn key_columns(&mut self, list: Lines<String>, matching: TableMatch, around: &Around<'_>) -> Vec<Spanned<String>> {

@@ -10,8 +10,8 @@ use crate::policy::input::InputType;
 use crate::policy::kind::Kind;
 use crate::policy::warm::WarmSource;
 use crate::policy::{
-    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, Order, Policy, RecordChoice, Service, TableMatch,
-    TableSource, TransportPolicy, UpstreamPolicy,
+    Auth, DnsRecord, FallbackValue, Format, HttpMethod, HttpPolicy, LineForm, Order, Policy, RecordChoice, Service,
+    TableMatch, TableSource, TransportPolicy, UpstreamPolicy,
 };
 
 const EVERYTHING: &str = include_str!("everything.toml");
@@ -286,8 +286,9 @@ fn everything_of_a_table() {
     assert_eq!(keys, ["{{ key | nanp10 }}", "{{ key | npa }}"]);
     assert_eq!((table.every, table.load_timeout), (Some(ms(3_600_000)), ms(120_000)));
     assert_eq!((table.max_change, table.min_rows, table.max_rows), (0.5, 10, 1000));
-    let TableSource::File { path, separator, header, columns } = &table.source else { panic!() };
-    assert_eq!((path.as_path(), *separator, *header), (Path::new("policies/deck.tsv.gz"), b'\t', false));
+    let TableSource::File { path, form, header, columns } = &table.source else { panic!() };
+    assert_eq!((path.as_path(), *header), (Path::new("policies/deck.tsv.gz"), false));
+    assert_eq!(form, &LineForm::Separator(b'\t'));
     assert_eq!(columns.as_slice(), ["prefix", "state"]);
 }
 

@@ -259,7 +259,7 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
 }
 
 /// As [`keys_of_transports`], for tables.
-fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 9] {
+fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 10] {
     use TransportWord::Table;
     fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
         value.as_ref().map(Spanned::span)
@@ -267,6 +267,7 @@ fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<
     [
         ("file", Table, at(&file.file)),
         ("header", Table, at(&file.header)),
+        ("widths", Table, at(&file.widths)),
         ("match", Table, at(&file.matching)),
         ("key_column", Table, at(&file.key_column)),
         ("keys", Table, at(&file.keys)),

@@ -153,6 +153,8 @@ pub(crate) struct UpstreamFile {
     pub file: Field<String>,
     /// Table: whether the file's first line names the columns. Default: true, unless `columns` does.
     pub header: Field<bool>,
+    /// Table: the width of each of `columns` in bytes, where no separator stands between them.
+    pub widths: Lines<u32>,
     /// Table: which row a key means. Default: exact.
     #[serde(rename = "match")]
     pub matching: Field<TableMatch>,

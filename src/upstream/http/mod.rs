@@ -29,7 +29,9 @@ mod token;
 mod tries;
 
 pub use answer::Answer;
-pub use request::{Request, render};
+pub use request::{Request, render, render_at};
+pub use stamp::Stamp;
+pub use token::token_request;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use crate::upstream::{Failure, FailureKind};
 /// All but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request, rendered: nothing in it depends on a template any more.
 #[derive(Clone, Debug)]
@@ -50,12 +50,19 @@ pub struct Draft {
 /// # Errors
 /// [`FailureKind::Policy`] when a template refuses the question.
 pub fn render(http: &HttpPolicy, question: &Question) -> Result<Request, Failure> {
-    let stamp = Stamp::now();
+    render_at(http, question, &Stamp::now())
+}
+
+/// As [`render`], with this stamp.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_at(http: &HttpPolicy, question: &Question, stamp: &Stamp) -> Result<Request, Failure> {
     let (_, auth) = http.auth_for(question).ok_or_else(nobody)?;
-    let mut request = Draft::of(http, question, &stamp)?.at(http.bases.first().map(String::as_str));
+    let mut request = Draft::of(http, question, stamp)?.at(http.bases.first().map(String::as_str));
     request.authorise(auth);
     match auth {
-        Auth::Hmac(hmac) => sign(&mut request, hmac, question, &stamp)?,
+        Auth::Hmac(hmac) => sign(&mut request, hmac, question, stamp)?,
         Auth::OAuth2(_) => request.bear(HIDDEN),
         _ => {}
     }

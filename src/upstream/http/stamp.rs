@@ -22,6 +22,11 @@ impl Stamp {
         Self { at: wall_clock().into(), uuid: Uuid::new_v4(), nonce: Uuid::new_v4() }
     }
 
+    /// One of a given moment with nothing of chance in it: what a replayed case asks with.
+    pub fn at(moment: DateTime<Utc>) -> Self {
+        Self { at: moment, uuid: Uuid::nil(), nonce: Uuid::nil() }
+    }
+
     /// Seconds since 1970.
     pub fn unix(&self) -> i64 {
         self.at.timestamp()

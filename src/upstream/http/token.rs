@@ -18,13 +18,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder};
 use tokio::sync::{Notify, watch};
 
 use super::answer::{self, Answer};
+use super::request::{FORM, Request};
 use crate::deadline::{Deadline, Instant, now};
-use crate::policy::OAuth2;
+use crate::policy::{HttpMethod, OAuth2};
 use crate::upstream::{Failure, FailureKind};
 
 /// The life of a token whose giver says nothing of it.
@@ -199,21 +199,26 @@ impl TokenSource {
     }
 
     fn request(&self) -> Result<RequestBuilder, Failure> {
-        let (id, secret) = (self.policy.client_id.current(), self.policy.client_secret.current());
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
-        form.extend_pairs(&self.policy.form);
-        let mut request = self.client.post(&self.policy.token_url).header(ACCEPT, "application/json");
-        if self.policy.basic {
-            let mut value = HeaderValue::from_str(&format!("Basic {}", client_credentials(&id, &secret)))
-                .map_err(|_| Failure::new(FailureKind::Bug, "base64 is no header"))?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
-        } else {
-            form.append_pair("client_id", &id).append_pair("client_secret", &secret);
-        }
-        Ok(request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form.finish()))
+        let request = token_request(&self.policy);
+        let post = self.client.post(&request.url).headers(request.checked_headers()?);
+        Ok(post.body(request.body.map_or_else(String::new, |(_, form)| form)))
     }
+}
+
+/// What is sent for a token (RFC 6749, section 4.4.2).
+pub fn token_request(policy: &OAuth2) -> Request {
+    let (id, secret) = (policy.client_id.current(), policy.client_secret.current());
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    form.extend_pairs(&policy.form);
+    let mut headers = vec![("Accept".to_owned(), "application/json".to_owned())];
+    if policy.basic {
+        headers.push(("Authorization".to_owned(), format!("Basic {}", client_credentials(&id, &secret))));
+    } else {
+        form.append_pair("client_id", &id).append_pair("client_secret", &secret);
+    }
+    let body = Some((FORM.to_owned(), form.finish()));
+    Request { method: HttpMethod::Post, url: policy.token_url.clone(), headers, body }
 }
 
 impl Drop for TokenSource {

@@ -30,10 +30,15 @@ pub(super) fn check(policy: &TablePolicy, before: Option<usize>, rows: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{TableMatch, TableSource};
+    use crate::policy::{LineForm, TableMatch, TableSource};
 
     fn policy(max_change: f64, min_rows: usize) -> TablePolicy {
-        let source = TableSource::File { path: "x.csv".into(), separator: b',', header: true, columns: Vec::new() };
+        let source = TableSource::File {
+            path: "x.csv".into(),
+            form: LineForm::Separator(b','),
+            header: true,
+            columns: Vec::new(),
+        };
         TablePolicy {
             source,
             matching: TableMatch::Exact,

@@ -1,4 +1,4 @@
-//! A file of delimited lines (RFC 4180, and what is called CSV elsewhere), packed with gzip or not.
+//! A file of lines, delimited (RFC 4180, and what is called CSV elsewhere) or of fixed widths, packed with gzip or not.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -7,8 +7,9 @@ use std::path::Path;
 use csv::{ByteRecord, ReaderBuilder, Trim};
 use flate2::read::MultiGzDecoder;
 
+use crate::policy::LineForm;
 use crate::upstream::table::loader::NotLoaded;
-use crate::upstream::table::source::Cells;
+use crate::upstream::table::source::{Cells, fixed};
 
 /// The most bytes that are read of a file, unpacked: a packed file of a few megabytes can hold any amount.
 const LARGEST: u64 = 16 * 1024 * 1024 * 1024;
@@ -16,13 +17,16 @@ const LARGEST: u64 = 16 * 1024 * 1024 * 1024;
 /// How much is read at once.
 const BUFFER: usize = 256 * 1024;
 
+/// Fills in the next line's cells; false at the end.
+type NextLine<'a> = Box<dyn FnMut(&mut ByteRecord) -> Result<bool, NotLoaded> + 'a>;
+
 /// Reads all lines. A line with more or fewer cells than there are columns is read as far as it goes.
 ///
 /// # Errors
 /// When the file does not read, or when `take` refuses a row.
 pub(super) fn read(
     path: &Path,
-    separator: u8,
+    form: &LineForm,
     header: bool,
     columns: &[String],
     take: &mut (dyn FnMut(&Cells<'_>) -> Result<(), NotLoaded> + Send),
@@ -35,15 +39,24 @@ pub(super) fn read(
     let file = BufReader::with_capacity(BUFFER, file);
     let packed = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
     let text: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut reader = ReaderBuilder::new()
-        .delimiter(separator)
-        .has_headers(false)
-        .flexible(true)
-        .trim(Trim::None)
-        .buffer_capacity(BUFFER)
-        .from_reader(text.take(LARGEST));
+    let text = text.take(LARGEST);
+    let mut next: NextLine<'_> = match form {
+        LineForm::Separator(separator) => {
+            let mut reader = ReaderBuilder::new()
+                .delimiter(*separator)
+                .has_headers(false)
+                .flexible(true)
+                .trim(Trim::None)
+                .buffer_capacity(BUFFER)
+                .from_reader(text);
+            Box::new(move |record| reader.read_byte_record(record).map_err(|error| bad(error.to_string())))
+        }
+        LineForm::Widths(widths) => {
+            let mut lines = fixed::Lines::new(BufReader::with_capacity(BUFFER, text), widths);
+            Box::new(move |record| lines.next(record).map_err(bad))
+        }
+    };
     let mut record = ByteRecord::new();
-    let mut next = |record: &mut ByteRecord| reader.read_byte_record(record).map_err(|error| bad(error.to_string()));
     let mut names = columns.to_vec();
     if header {
         if !next(&mut record)? {
@@ -74,9 +87,9 @@ mod tests {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let columns: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
-        let separator = if name.contains("tsv") { b'\t' } else { b',' };
+        let form = LineForm::Separator(if name.contains("tsv") { b'\t' } else { b',' });
         let mut rows = Vec::new();
-        read(&path, separator, header, &columns, &mut |cells| {
+        read(&path, &form, header, &columns, &mut |cells| {
             rows.push(serde_json::to_value(cells.tree()).unwrap());
             Ok(())
         })?;
@@ -106,7 +119,10 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_refused() {
-        assert!(matches!(read(Path::new("/dev/null"), b',', true, &[], &mut |_| Ok(())), Err(NotLoaded::File { .. })));
+        assert!(matches!(
+            read(Path::new("/dev/null"), &LineForm::Separator(b','), true, &[], &mut |_| Ok(())),
+            Err(NotLoaded::File { .. })
+        ));
         assert!(rows("a.csv", b"", true, &[]).is_err());
     }
 }

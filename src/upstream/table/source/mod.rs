@@ -1,6 +1,7 @@
-//! Where a table's rows come from: a file of delimited lines, or the whole result of a statement.
+//! Where a table's rows come from: a file of lines, or the whole result of a statement.
 
 mod delimited;
+mod fixed;
 mod result;
 
 use std::borrow::Cow;
@@ -84,9 +85,7 @@ pub(super) fn read(
 ) -> Result<(), NotLoaded> {
     match &policy.source {
         TableSource::Sql { database, query } => result::read(policy, database, query, take),
-        TableSource::File { path, separator, header, columns } => {
-            delimited::read(path, *separator, *header, columns, take)
-        }
+        TableSource::File { path, form, header, columns } => delimited::read(path, form, *header, columns, take),
     }
 }
 
