@@ -151,12 +151,13 @@ async fn with_single_flight_a_cold_key_costs_the_cluster_one_dip() {
     settings.timeout = Duration::from_millis(50);
     let mut nodes = Vec::new();
     for name in ["a", "b", "c"] {
-        nodes.push(Node::start(name, settings.clone(), &[("cnam", &cnam(&vendor))]).await);
+        // A node looks elsewhere for a tenth of its budget: on a busy machine more than a few milliseconds.
+        nodes.push(Node::start(name, settings.clone(), &[("cnam", &cnam_within(&vendor, "2s", "5s"))]).await);
     }
     for n in 0..20 {
         let key = format!("cold-{n}");
         let lookups: Vec<_> = nodes.iter().map(|node| node.lookup("cnam")).collect();
-        let answers = futures_util::future::join_all(lookups.iter().map(|lookup| ask(lookup, &key, 1000))).await;
+        let answers = futures_util::future::join_all(lookups.iter().map(|lookup| ask(lookup, &key, 2000))).await;
         assert!(answers.iter().all(|answer| answer.outcome == Outcome::Found), "{answers:?}");
     }
     assert_eq!(vendor.requests(), 20);

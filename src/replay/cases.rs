@@ -48,7 +48,7 @@ pub struct Case {
     /// The answers of several upstreams, by name; one that is not here answers with `answer`.
     #[serde(default)]
     pub answers: BTreeMap<String, Stub>,
-    /// Dependent steps ([[then]]) by the lookup they ask: what it is asked and what it answers. One that is not here
+    /// Dependent steps (`[[then]]`) by the lookup they ask: what it is asked and what it answers. One that is not here
     /// finds nothing.
     #[serde(default)]
     pub steps: BTreeMap<String, StepStub>,

@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::DNSClass;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-use hickory_proto::rr::{DNSClass, RecordType};
 
 use crate::front::dns::cookie::Baker;
 use crate::front::dns::reply::{Reason, UDP_PAYLOAD};
+use crate::policy::DnsRecord;
 
 /// The size of a message's header.
 const HEADER: usize = 12;
@@ -31,70 +32,10 @@ pub struct Asked {
     pub reply: Message,
     /// The name and type.
     pub question: Query,
-    /// The name of the type's field in records, and of the type in policies' input `type`.
-    pub kind: Kind,
+    /// The type, as policies know it.
+    pub record: DnsRecord,
     /// The largest reply over UDP.
     pub size: u16,
-}
-
-/// A type that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// RFC 1035.
-    A,
-    /// RFC 3596.
-    Aaaa,
-    /// RFC 2782.
-    Srv,
-    /// RFC 3403.
-    Naptr,
-    /// RFC 1035.
-    Txt,
-    /// RFC 1035.
-    Ptr,
-    /// RFC 1035.
-    Cname,
-}
-
-impl Kind {
-    fn of(record: RecordType) -> Option<Self> {
-        Some(match record {
-            RecordType::A => Self::A,
-            RecordType::AAAA => Self::Aaaa,
-            RecordType::SRV => Self::Srv,
-            RecordType::NAPTR => Self::Naptr,
-            RecordType::TXT => Self::Txt,
-            RecordType::PTR => Self::Ptr,
-            RecordType::CNAME => Self::Cname,
-            _ => return None,
-        })
-    }
-
-    /// The field that holds its records.
-    pub const fn field(self) -> &'static str {
-        match self {
-            Self::A => "a",
-            Self::Aaaa => "aaaa",
-            Self::Srv => "srv",
-            Self::Naptr => "naptr",
-            Self::Txt => "txt",
-            Self::Ptr => "ptr",
-            Self::Cname => "cname",
-        }
-    }
-
-    /// Its name as zone files write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::A => "A",
-            Self::Aaaa => "AAAA",
-            Self::Srv => "SRV",
-            Self::Naptr => "NAPTR",
-            Self::Txt => "TXT",
-            Self::Ptr => "PTR",
-            Self::Cname => "CNAME",
-        }
-    }
 }
 
 /// Reads a message from this client.
@@ -140,8 +81,8 @@ pub fn read(bytes: &[u8], from: IpAddr, baker: &Baker) -> Incoming {
     }
     let [question] = query.queries.as_slice() else { return refused(reply, ResponseCode::FormErr, size) };
     reply.add_query(question.clone());
-    match Kind::of(question.query_type()).filter(|_| question.query_class() == DNSClass::IN) {
-        Some(kind) => Incoming::Asked(Box::new(Asked { question: question.clone(), kind, size, reply })),
+    match DnsRecord::of_wire(question.query_type()).filter(|_| question.query_class() == DNSClass::IN) {
+        Some(record) => Incoming::Asked(Box::new(Asked { question: question.clone(), record, size, reply })),
         None => {
             Reason::NotSupported.tell(&mut reply);
             refused(reply, ResponseCode::Refused, size)

@@ -12,7 +12,7 @@ use hickory_proto::rr::{Name, RData};
 use serde_json::{Map, Value};
 
 use crate::answer;
-use crate::front::dns::query::Kind;
+use crate::policy::DnsRecord;
 
 /// More records than this are no answer to anything that sets up a call.
 const MOST: usize = 512;
@@ -21,27 +21,29 @@ const MOST: usize = 512;
 const TXT_STRING: usize = 255;
 
 /// The records of this type.
-pub fn of(record: &answer::Record, kind: Kind) -> Vec<RData> {
-    match record.to_map().get(kind.field()) {
-        Some(Value::Array(all)) => all.iter().take(MOST).filter_map(|one| data(one, kind)).collect(),
-        Some(one) => data(one, kind).into_iter().collect(),
+pub fn of(record: &answer::Record, of_type: DnsRecord) -> Vec<RData> {
+    match record.to_map().get(of_type.field()) {
+        Some(Value::Array(all)) => all.iter().take(MOST).filter_map(|one| data(one, of_type)).collect(),
+        Some(one) => data(one, of_type).into_iter().collect(),
         None => Vec::new(),
     }
 }
 
-fn data(value: &Value, kind: Kind) -> Option<RData> {
-    match kind {
-        Kind::A => Some(RData::A(A(Ipv4Addr::from_str(text(value, "address")?).ok()?))),
-        Kind::Aaaa => Some(RData::AAAA(AAAA(Ipv6Addr::from_str(text(value, "address")?).ok()?))),
-        Kind::Ptr => Some(RData::PTR(PTR(name(text(value, "target")?)?))),
-        Kind::Cname => Some(RData::CNAME(CNAME(name(text(value, "target")?)?))),
-        Kind::Txt => txt(value),
-        Kind::Srv => {
+fn data(value: &Value, of_type: DnsRecord) -> Option<RData> {
+    match of_type {
+        DnsRecord::A => Some(RData::A(A(Ipv4Addr::from_str(text(value, "address")?).ok()?))),
+        DnsRecord::Aaaa => Some(RData::AAAA(AAAA(Ipv6Addr::from_str(text(value, "address")?).ok()?))),
+        DnsRecord::Ptr => Some(RData::PTR(PTR(name(text(value, "target")?)?))),
+        DnsRecord::Cname => Some(RData::CNAME(CNAME(name(text(value, "target")?)?))),
+        DnsRecord::Txt => txt(value),
+        DnsRecord::Srv => {
             let map = value.as_object()?;
             let target = name(map.get("target")?.as_str()?)?;
             Some(RData::SRV(SRV::new(number(map, "priority")?, number(map, "weight")?, number(map, "port")?, target)))
         }
-        Kind::Naptr => naptr(value.as_object()?),
+        DnsRecord::Naptr => naptr(value.as_object()?),
+        // Where SIP goes is no record of the DNS.
+        DnsRecord::Sip => None,
     }
 }
 
@@ -89,39 +91,39 @@ fn name(text: &str) -> Option<Name> {
 mod tests {
     use super::*;
 
-    fn records(json: &str, kind: Kind) -> Vec<String> {
-        of(&answer::Record::from_json(json), kind).iter().map(ToString::to_string).collect()
+    fn records(json: &str, of_type: DnsRecord) -> Vec<String> {
+        of(&answer::Record::from_json(json), of_type).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn bare_values_and_answers_as_they_came() {
-        assert_eq!(records(r#"{"a":"192.0.2.1"}"#, Kind::A), ["192.0.2.1"]);
+        assert_eq!(records(r#"{"a":"192.0.2.1"}"#, DnsRecord::A), ["192.0.2.1"]);
         assert_eq!(
-            records(r#"{"a":["192.0.2.1",{"address":"192.0.2.2","ttl":5}]}"#, Kind::A),
+            records(r#"{"a":["192.0.2.1",{"address":"192.0.2.2","ttl":5}]}"#, DnsRecord::A),
             ["192.0.2.1", "192.0.2.2"]
         );
-        assert_eq!(records(r#"{"ptr":{"target":"a.test"}}"#, Kind::Ptr), ["a.test."]);
-        assert_eq!(records(r#"{"cname":"a.test"}"#, Kind::Cname), ["a.test."]);
+        assert_eq!(records(r#"{"ptr":{"target":"a.test"}}"#, DnsRecord::Ptr), ["a.test."]);
+        assert_eq!(records(r#"{"cname":"a.test"}"#, DnsRecord::Cname), ["a.test."]);
         let srv = r#"{"srv":[{"priority":10,"weight":60,"port":5060,"target":"edge-1.test"}]}"#;
-        assert_eq!(records(srv, Kind::Srv), ["10 60 5060 edge-1.test."]);
-        assert_eq!(records(r#"{"txt":["one",{"text":"onetwo","strings":["one","two"]}]}"#, Kind::Txt).len(), 2);
+        assert_eq!(records(srv, DnsRecord::Srv), ["10 60 5060 edge-1.test."]);
+        assert_eq!(records(r#"{"txt":["one",{"text":"onetwo","strings":["one","two"]}]}"#, DnsRecord::Txt).len(), 2);
         let naptr = r#"{"naptr":[{"order":1,"preference":2,"flags":"u","service":"E2U+sip","regexp":"!a!b!","replacement":"."}]}"#;
-        assert_eq!(records(naptr, Kind::Naptr).len(), 1);
+        assert_eq!(records(naptr, DnsRecord::Naptr).len(), 1);
     }
 
     #[test]
     fn what_makes_no_record_is_left_out() {
         for json in ["{}", r#"{"a":null}"#, r#"{"a":["x",5,{"address":"2001:db8::1"}]}"#, r#"{"a":{}}"#] {
-            assert!(records(json, Kind::A).is_empty(), "{json}");
+            assert!(records(json, DnsRecord::A).is_empty(), "{json}");
         }
-        assert!(records(r#"{"srv":{"priority":65536,"weight":1,"port":1,"target":"a"}}"#, Kind::Srv).is_empty());
-        assert!(records(&format!(r#"{{"ptr":"{}"}}"#, "a".repeat(300)), Kind::Ptr).is_empty());
+        assert!(records(r#"{"srv":{"priority":65536,"weight":1,"port":1,"target":"a"}}"#, DnsRecord::Srv).is_empty());
+        assert!(records(&format!(r#"{{"ptr":"{}"}}"#, "a".repeat(300)), DnsRecord::Ptr).is_empty());
     }
 
     #[test]
     fn a_long_text_is_cut_into_strings() {
         let json = format!(r#"{{"txt":"{}"}}"#, "x".repeat(600));
-        let RData::TXT(txt) = &of(&answer::Record::from_json(json), Kind::Txt)[0] else { panic!("a TXT record") };
+        let RData::TXT(txt) = &of(&answer::Record::from_json(json), DnsRecord::Txt)[0] else { panic!("a TXT record") };
         assert_eq!(txt.txt_data.iter().map(|string| string.len()).collect::<Vec<_>>(), [255, 255, 90]);
     }
 }

@@ -87,7 +87,7 @@ pub fn of(asked: Asked, answer: &Answer) -> Message {
 
 fn with_records(asked: Asked, answer: &Answer) -> Message {
     let name = asked.question.name().clone();
-    let data = answer.record.as_ref().map(|record| records::of(record, asked.kind)).unwrap_or_default();
+    let data = answer.record.as_ref().map(|record| records::of(record, asked.record)).unwrap_or_default();
     let life = ttl(answer);
     if data.is_empty() {
         return nothing(asked, ResponseCode::NoError, life);

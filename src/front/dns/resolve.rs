@@ -8,10 +8,10 @@ use crate::answer::{Answer, Outcome};
 use crate::deadline::{self, Deadline, Instant, tick};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
-use crate::front::dns::query::{Asked, Kind};
+use crate::front::dns::query::Asked;
 use crate::front::dns::ready::{Made, is_plain_hit};
 use crate::front::dns::reply::{self, Reason};
-use crate::policy::Question;
+use crate::policy::{DnsRecord, Question};
 
 /// Where a question stands after everything that can be done without waiting.
 pub enum Step<L> {
@@ -36,7 +36,7 @@ pub struct Waiting<L> {
 pub fn begin<D: Desk>(desk: &D, asked: Asked) -> Step<D::Line> {
     let size = asked.size;
     let name = asked.question.name().to_ascii();
-    match next(desk, asked.kind, &name, 0) {
+    match next(desk, asked.record, &name, 0) {
         None => {
             desk.unknown(Front::Dns);
             Step::Say(reply::refused(asked, Reason::NotAuthoritative), size, None)
@@ -54,9 +54,9 @@ pub fn begin<D: Desk>(desk: &D, asked: Asked) -> Step<D::Line> {
 }
 
 /// The first lookup from `number` on that takes this name, and its place.
-fn next<D: Desk>(desk: &D, kind: Kind, name: &str, mut number: usize) -> Option<(D::Line, Question, usize)> {
-    while let Some(line) = desk.resolver(kind.field(), number) {
-        let typed = [("type", kind.name())];
+fn next<D: Desk>(desk: &D, record: DnsRecord, name: &str, mut number: usize) -> Option<(D::Line, Question, usize)> {
+    while let Some(line) = desk.resolver(record.field(), number) {
+        let typed = [("type", record.as_str())];
         let inputs: &[(&str, &str)] = if line.declares("type") { &typed } else { &[] };
         if let Ok(question) = line.question(name, inputs) {
             return Some((line, question, number));
@@ -77,7 +77,7 @@ impl<L: Line> Waiting<L> {
             if answer.outcome != Outcome::NotApplicable {
                 return reply::of(asked, &answer);
             }
-            match next(desk, asked.kind, &name, number + 1) {
+            match next(desk, asked.record, &name, number + 1) {
                 None => return reply::of(asked, &answer),
                 Some(other) => (line, question, number) = other,
             }

@@ -92,11 +92,13 @@ fn mixed(name: &str) -> String {
 }
 
 impl DnsRecord {
+    /// Every type, in the order of declaration.
+    pub const ALL: [Self; 8] =
+        [Self::A, Self::Aaaa, Self::Srv, Self::Naptr, Self::Txt, Self::Ptr, Self::Cname, Self::Sip];
+
     /// The type of this name, if it is one that can be asked for.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::A, Self::Aaaa, Self::Srv, Self::Naptr, Self::Txt, Self::Ptr, Self::Cname, Self::Sip]
-            .into_iter()
-            .find(|record| record.as_str().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().find(|record| record.as_str().eq_ignore_ascii_case(name))
     }
 
     /// The type's name.
@@ -110,6 +112,25 @@ impl DnsRecord {
             Self::Ptr => "PTR",
             Self::Cname => "CNAME",
             Self::Sip => "SIP",
+        }
+    }
+
+    /// The type that a message asks for; `None` for one that nobody here knows.
+    pub fn of_wire(wire: RecordType) -> Option<Self> {
+        Self::ALL.into_iter().find(|record| record.wire() == Some(wire))
+    }
+
+    /// The field of a `dns` record that holds what was found.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::Aaaa => "aaaa",
+            Self::Srv => "srv",
+            Self::Naptr => "naptr",
+            Self::Txt => "txt",
+            Self::Ptr => "ptr",
+            Self::Cname => "cname",
+            Self::Sip => "targets",
         }
     }
 
