@@ -15,7 +15,9 @@ use dipcache::config::Shared;
 use dipcache::deadline::now;
 use dipcache::events::EventType;
 use dipcache::health::Override;
+use dipcache::orders::{Order, Orders, Reach};
 use dipcache::telemetry::recorder;
+use dipcache::warm::Warming;
 
 use support::lookups::ask;
 use support::meddler::{Meddler, Meddling};
@@ -367,6 +369,41 @@ async fn the_operators_orders_reach_every_node_within_a_second_and_one_that_was_
     assert!(until(second, up).await.is_some());
     let told: usize = all.iter().map(|node| node.told(EventType::Degraded).len()).sum();
     assert_eq!(told, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flushed_prefix_is_gone_from_every_node_and_from_what_they_share() {
+    let Some(memcached) = Memcached::start().await else { return };
+    let vendor = Vendor::start(Mode::OK).await;
+    let servers = [memcached.address()];
+    let nodes = three(&servers, &vendor).await;
+    for node in &nodes {
+        for key in ["303-1", "303-2", "404-1"] {
+            ask(&node.lookup("cnam"), key, 1000).await;
+        }
+    }
+    let lookups = || Arc::clone(&nodes[0].lookups);
+    let orders = Orders::new(lookups(), Warming::new(lookups(), Arc::clone(&nodes[0].events)));
+    let flush = |key: &str| Order::Flush { lookup: "cnam".into(), key: Some(key.into()) };
+    assert!(orders.carry_out(flush("*"), Reach::Everybody).await.is_err(), "that is everything");
+    let said = orders.carry_out(flush("303*"), Reach::Everybody).await;
+    assert_eq!(said.unwrap(), "2 entries are gone");
+    let hit = |node: &Node, key: &str| {
+        let lookup = node.lookup("cnam");
+        lookup.hit(&lookup.policy.question(key, &[]).unwrap()).is_some()
+    };
+    let obeyed = async || {
+        let ok = |node: &Node| !hit(node, "303-1") && !hit(node, "303-2") && hit(node, "404-1");
+        nodes.iter().all(ok).then_some(())
+    };
+    assert!(until(Duration::from_secs(1), obeyed).await.is_some());
+
+    // What memcached still holds of them is nobody's answer, not even one's who comes later.
+    let late = Node::start("late", shared(&servers), &[("cnam", &cnam(&vendor))]).await;
+    for (node, key) in [(&nodes[1], "303-1"), (&late, "303-2")] {
+        assert_eq!(ask(&node.lookup("cnam"), key, 1000).await.source, Source::Upstream(Arc::from("vendor")), "{key}");
+    }
+    assert_eq!(ask(&late.lookup("cnam"), "404-1", 1000).await.source, Source::Shared);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -136,13 +136,14 @@ enum Command {
     #[command(subcommand)]
     Events(EventsCommand),
     /// Drop a lookup's entries from the running proxy's cache
-    #[command(after_help = "Example: dipcache flush account 4711")]
+    #[command(after_help = "Examples:\n  dipcache flush account 4711\n  \
+                            dipcache flush lrn '+1303555*'     # every number of a block that was ported")]
     Flush {
         #[command(flatten)]
         config: WhichConfig,
         /// The lookup's name
         lookup: String,
-        /// Only this key
+        /// Only this key, or with `*` at its end all that begin so
         key: Option<String>,
     },
     /// Ask for many keys before anybody calls, through the running proxy and never in a call's way

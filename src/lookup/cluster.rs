@@ -200,6 +200,12 @@ impl Lookup {
                 news.forget.iter().for_each(|id| {
                     self.forget_here(id);
                 });
+                for prefix in &news.prefixes {
+                    self.disown_prefix(prefix);
+                    // It looks at every entry: on a thread that no call needs.
+                    let (local, prefix) = (Arc::clone(&self.local), prefix.clone());
+                    tokio::task::spawn_blocking(move || local.forget_prefix(&prefix));
+                }
                 news.notes.iter().for_each(|(name, note)| self.hear_of_target(name, note));
                 self.verdict.follow(view.as_ref().map(|view| view.up));
                 false

@@ -140,6 +140,15 @@ impl Flights {
         }
     }
 
+    /// Disowns the flights of all keys that begin so.
+    pub fn disown_prefix(&self, prefix: &str) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let concerned = shard.extract_if(|id, _| id.starts_with(prefix));
+            concerned.for_each(|(_, flying)| flying.disowned.store(true, Ordering::Release));
+        }
+    }
+
     /// Disowns all flights.
     pub fn disown_all(&self) {
         for shard in &self.shards {

@@ -210,6 +210,24 @@ impl Lookup {
         was_here
     }
 
+    /// As [`Lookup::flush`], for every key that begins so. How many entries there were here. Takes milliseconds per
+    /// million entries.
+    pub fn forget_prefix(&self, prefix: &str) -> u64 {
+        self.mind.flush_prefix(prefix);
+        let were_here = self.forget_prefix_here(prefix);
+        self.nudge();
+        were_here
+    }
+
+    /// As [`Lookup::forget_prefix`], by an order that every node hears by itself, given at this time (milliseconds since
+    /// 1970).
+    pub fn forget_prefix_as_told(&self, prefix: &str, at: u64) -> u64 {
+        self.mind.flush_prefix_as_told(prefix, at);
+        let were_here = self.forget_prefix_here(prefix);
+        self.nudge();
+        were_here
+    }
+
     /// As [`Lookup::flush`], by an order that every node hears by itself, given at this time (milliseconds since 1970).
     pub fn flush_as_told(&self, at: u64) {
         self.start_over(|| self.mind.flush_as_told(at));
@@ -241,6 +259,18 @@ impl Lookup {
         self.flushed.lock().note(id);
         self.flights.disown(id);
         self.local.forget(id)
+    }
+
+    /// What is under way asked before the flush.
+    pub(super) fn disown_prefix(&self, prefix: &str) {
+        // A snapshot on disk is not searched for them: it counts no more.
+        self.flushed.lock().note_all();
+        self.flights.disown_prefix(prefix);
+    }
+
+    fn forget_prefix_here(&self, prefix: &str) -> u64 {
+        self.disown_prefix(prefix);
+        self.local.forget_prefix(prefix)
     }
 
     pub(super) fn nudge(&self) {

@@ -34,7 +34,8 @@ pub enum Order {
     Flush {
         /// The lookup.
         lookup: String,
-        /// Only this key, with further inputs as `key;ani=12025550123`; `None`: all of them.
+        /// Only this key, with further inputs as `key;ani=12025550123`; or with `*` at its end all that begin so, as they are
+        /// kept: `+1303555*`. `None`: all of them.
         key: Option<String>,
     },
     /// Lay a hand on a lookup's flag.
@@ -183,7 +184,10 @@ impl Orders {
                 flushed.await.map_err(|error| CannotObey::NotNow(format!("the flush failed: {error}")))?;
                 Ok(format!("every entry of {lookup} is gone"))
             }
-            Order::Flush { lookup, key: Some(key) } => self.flush_key(&lookup, key, reach),
+            Order::Flush { lookup, key: Some(key) } => match key.strip_suffix('*') {
+                Some(prefix) => self.flush_prefix(&lookup, prefix.to_owned(), reach).await,
+                None => self.flush_key(&lookup, key, reach),
+            },
             Order::Health { lookup, hand } => {
                 let found = self.find(&lookup)?;
                 match reach {
@@ -212,6 +216,21 @@ impl Orders {
             Order::Ingest { lookup, records } => self.ingest(&lookup, records, reach).await,
             Order::Target { target, span } => self.target(target, span, reach),
         }
+    }
+
+    async fn flush_prefix(&self, lookup: &str, prefix: String, reach: Reach) -> Result<String, CannotObey> {
+        let found = self.find(lookup)?;
+        if !found.policy.inputs.key.may_begin(&prefix) {
+            let why =
+                "before the `*` stands the beginning of the keys as they are kept, such as `+1303555*` for numbers";
+            return Err(CannotObey::Wrong(why.to_owned()));
+        }
+        let forgotten = tokio::task::spawn_blocking(move || match reach {
+            Reach::Everybody => found.forget_prefix(&prefix),
+            Reach::Here { at } => found.forget_prefix_as_told(&prefix, at),
+        });
+        let count = forgotten.await.map_err(|error| CannotObey::NotNow(format!("the flush failed: {error}")))?;
+        Ok(format!("{count} entries are gone"))
     }
 
     fn flush_key(&self, lookup: &str, key: String, reach: Reach) -> Result<String, CannotObey> {

@@ -53,7 +53,8 @@ enum Typed {
         id: Id,
         /// Of this lookup.
         lookup: String,
-        /// Only this key, with further inputs as `key;ani=12025550123`. Without it: everything.
+        /// Only this key, with further inputs as `key;ani=12025550123`; or with `*` at its end all keys that begin so, as
+        /// they are kept: `+1303555*`. Without it: everything.
         key: Option<String>,
     },
     /// Lay a hand on a flag, or take it away.

@@ -44,6 +44,11 @@ impl KeptByMoka {
         self.0.remove(id).is_some()
     }
 
+    pub(super) fn forget_prefix(&self, prefix: &str) -> u64 {
+        let concerned = self.0.iter().filter(|(id, _)| id.starts_with(prefix));
+        concerned.filter(|(id, _)| self.forget(id)).count() as u64
+    }
+
     pub(super) fn clear(&self) {
         self.0.invalidate_all();
         // So that the count shows it too.

@@ -65,6 +65,17 @@ impl Table {
         self.shard(hash).write().forget(hash, id)
     }
 
+    pub(super) fn forget_prefix(&self, prefix: &str) -> u64 {
+        let mut forgotten = 0;
+        for shard in &self.shards {
+            let mut held = shard.write();
+            let concerned = held.each().map(Slot::key).filter(|key| key.starts_with(prefix));
+            let concerned: Vec<_> = concerned.map(CompactString::from).collect();
+            forgotten += concerned.iter().filter(|key| held.forget(self.hash(key), key)).count() as u64;
+        }
+        forgotten
+    }
+
     pub(super) fn clear(&self) {
         for shard in &self.shards {
             let mut held = shard.write();

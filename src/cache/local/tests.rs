@@ -84,6 +84,19 @@ fn an_entry_larger_than_the_room_is_not_kept_and_takes_the_old_one_with_it() {
     assert_eq!(cache.bytes(), 0);
 }
 
+#[test]
+fn a_prefix_takes_along_what_begins_so_and_nothing_else() {
+    for engine in BOTH {
+        let cache = LocalCache::new(engine, 10_000, 1 << 24);
+        for n in 0..2000 {
+            cache.put(format!("+1303555{n:04}").into(), entry(100, "{}"));
+        }
+        assert_eq!(cache.forget_prefix("+13035551"), 1000, "{engine:?}");
+        assert!(cache.get("+13035551999", 0).is_none() && cache.get("+13035550999", 0).is_some());
+        assert_eq!((cache.len(), cache.forget_prefix("+1404")), (1000, 0));
+    }
+}
+
 /// Whatever is done in whatever order, a key's answer is the one that was put last, and the books are right.
 #[test]
 fn no_key_ever_answers_for_another() {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::Quorum;
 use crate::health::Override;
 
+/// The most prefixes that are remembered as flushed; one more flushes everything.
+const MOST_PREFIXES: usize = 64;
+
 /// The most single keys that are remembered as flushed.
 const MOST_FLUSHED: usize = 256;
 /// The most words to all nodes that are remembered.
@@ -64,6 +67,9 @@ pub struct Orders {
     pub era: u64,
     /// Single keys that were flushed, and when.
     pub flushed: BTreeMap<String, u64>,
+    /// Prefixes of keys that were flushed, and when. In the shared memory nobody finds these keys to take them away, so a
+    /// prefix is remembered until all is flushed.
+    pub prefixes: BTreeMap<String, u64>,
     /// Single flushes up to here, in milliseconds since 1970, are not remembered any more.
     pub forgotten: u64,
     /// Words to all nodes, by name.
@@ -108,6 +114,8 @@ pub struct News {
     pub flush: bool,
     /// Single keys to forget.
     pub forget: Vec<String>,
+    /// Prefixes of keys to forget.
+    pub prefixes: Vec<String>,
     /// Words that other nodes have said, by name.
     pub notes: Vec<(String, Note)>,
 }
@@ -140,6 +148,12 @@ impl Orders {
             if *at > self.forgotten && self.flushed.get(id).is_none_or(|known| known < at) {
                 self.flushed.insert(id.clone(), *at);
                 news.forget.push(id.clone());
+            }
+        }
+        for (prefix, at) in &other.prefixes {
+            if *at > self.era && self.prefixes.get(prefix).is_none_or(|known| known < at) {
+                self.prefixes.insert(prefix.clone(), *at);
+                news.prefixes.push(prefix.clone());
             }
         }
         for (name, note) in &other.notes {
@@ -186,6 +200,20 @@ impl Orders {
         self.trim();
     }
 
+    /// Orders that every key be forgotten that begins so.
+    pub fn flush_prefix(&mut self, prefix: &str, now_ms: u64) {
+        if self.prefixes.len() >= MOST_PREFIXES && !self.prefixes.contains_key(prefix) {
+            return self.flush(now_ms);
+        }
+        self.prefixes.insert(prefix.to_owned(), now_ms.max(self.era + 1));
+    }
+
+    /// When this key was flushed last, alone or with those that begin as it does, in milliseconds since 1970.
+    pub fn flushed(&self, id: &str) -> Option<u64> {
+        let of_prefix = self.prefixes.iter().filter(|(prefix, _)| id.starts_with(prefix.as_str())).map(|(_, at)| *at);
+        of_prefix.chain(self.flushed.get(id).copied()).max()
+    }
+
     /// Orders that everything be forgotten.
     pub fn flush(&mut self, now_ms: u64) {
         self.era = now_ms.max(self.era + 1);
@@ -208,6 +236,7 @@ impl Orders {
         }
         let known_since = self.era.max(self.forgotten);
         self.flushed.retain(|_, at| *at > known_since);
+        self.prefixes.retain(|_, at| *at > self.era);
     }
 }
 
@@ -297,6 +326,23 @@ mod tests {
         let mut new = Orders::default();
         assert!(!new.learn(&ours, 0).flush, "a node that begins has nothing to forget");
         assert_eq!(new.hand(), Override::Down);
+    }
+
+    #[test]
+    fn a_flushed_prefix_counts_for_all_that_begin_so_until_everything_is_flushed() {
+        let mut orders = Orders { era: 10, ..Orders::default() };
+        orders.flush_prefix("+1303555", 20);
+        orders.flush_key("+13035550123", 15);
+        assert_eq!((orders.flushed("+13035550123"), orders.flushed("+13035560123")), (Some(20), None));
+        let mut other = Orders { era: 10, ..Orders::default() };
+        let news = other.learn(&orders, 0);
+        assert_eq!((news.prefixes, news.flush), (vec!["+1303555".to_owned()], false));
+        assert!(other.learn(&orders, 0).prefixes.is_empty(), "known by now");
+        (0..MOST_PREFIXES - 1).for_each(|n| orders.flush_prefix(&n.to_string(), 30));
+        assert_eq!((orders.era, orders.prefixes.len()), (10, MOST_PREFIXES));
+        orders.flush_prefix("one more", 40);
+        assert_eq!((orders.era, orders.prefixes.len(), orders.flushed("+13035550123")), (40, 0, None));
+        assert!(other.learn(&orders, 0).flush);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Mind {
 
     /// When this key was flushed, in milliseconds since 1970.
     pub fn flushed(&self, id: &str) -> Option<u64> {
-        self.inner.lock().orders.flushed.get(id).copied()
+        self.inner.lock().orders.flushed(id)
     }
 
     /// Remembers that an operator has laid a hand on the flag.
@@ -140,6 +140,24 @@ impl Mind {
     /// Remembers that one key is flushed.
     pub fn flush_key(&self, id: &str) {
         self.inner.lock().orders.flush_key(id, calendar());
+    }
+
+    /// Remembers that every key is flushed that begins so.
+    pub fn flush_prefix(&self, prefix: &str) {
+        self.inner.lock().orders.flush_prefix(prefix, calendar());
+        self.enter_era();
+    }
+
+    /// As [`Mind::flush_prefix`], at a time that every node was told.
+    pub fn flush_prefix_as_told(&self, prefix: &str, at: u64) {
+        let mut inner = self.inner.lock();
+        let orders = &inner.orders;
+        let latest = orders.prefixes.get(prefix).copied().unwrap_or_default().max(orders.era);
+        if !Orders::is_told(latest, at) {
+            inner.orders.flush_prefix(prefix, at);
+        }
+        drop(inner);
+        self.enter_era();
     }
 
     /// Has all nodes know this word, under this name, for so long.
@@ -298,6 +316,7 @@ fn exchange_orders(inner: &mut Inner, document: &mut Document, now_ms: u64, news
     news.hand = learned.hand.or(news.hand);
     news.flush |= learned.flush;
     news.forget.extend(learned.forget);
+    news.prefixes.extend(learned.prefixes);
     news.notes.extend(learned.notes);
 }
 

@@ -238,6 +238,17 @@ impl InputType {
         }
     }
 
+    /// True for what a canonical text of this type may begin with.
+    pub fn may_begin(&self, prefix: &str) -> bool {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match self {
+            Self::Tn { .. } => prefix.strip_prefix('+').is_some_and(digits),
+            Self::Digits => digits(prefix),
+            Self::DnsName => !prefix.is_empty() && !prefix.bytes().any(|byte| byte.is_ascii_uppercase()),
+            _ => !prefix.is_empty(),
+        }
+    }
+
     /// What a text of this type is, in words that follow "is not".
     pub fn expected(&self) -> Cow<'static, str> {
         let text = match self {
