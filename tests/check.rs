@@ -445,7 +445,7 @@ fn a_format_and_the_keys_that_go_with_it() {
     assert_eq!(
         with_lines("format = \"jsn\""),
         [
-            "lrn.toml:11:10: `jsn` is not a format; did you mean `json`? there are json, xml, text, delimited, kv, csv, tsv, none"
+            "lrn.toml:11:10: `jsn` is not a format; did you mean `json`? there are json, xml, text, delimited, kv, csv, tsv, binary, none"
         ]
     );
     assert_eq!(

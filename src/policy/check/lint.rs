@@ -37,7 +37,7 @@ pub(super) enum BodyIs {
     #[default]
     Anything,
     /// One text.
-    Text,
+    Text(Format),
     /// Not looked at.
     Nothing,
     /// A map of these names.
@@ -51,7 +51,7 @@ impl BodyIs {
             return Self::Anything;
         }
         match decoding.format {
-            Format::Text => Self::Text,
+            Format::Text | Format::Binary => Self::Text(decoding.format),
             Format::None => Self::Nothing,
             Format::Delimited if !decoding.columns.is_empty() => Self::Columns(decoding.columns.clone()),
             _ => Self::Anything,
@@ -66,8 +66,8 @@ impl Check<'_> {
             let name = path["body.".len()..].split('.').next().unwrap_or_default();
             let (what, mend) = match &self.body {
                 BodyIs::Anything => return,
-                BodyIs::Text => (
-                    format!("with `format = \"text\"` the body is one text, and has no `{name}`"),
+                BodyIs::Text(format) => (
+                    format!("with `format = \"{}\"` the body is one text, and has no `{name}`", format.as_str()),
                     "take a part of it, as in `body | regex_search('LRN:(\\d+)')`, or write another `format`"
                         .to_owned(),
                 ),

@@ -2,7 +2,7 @@
 //!
 //! The policy says how a body decodes; a vendor's `Content-Type` is believed for its charset only. Whatever the
 //! format, the outcome is one kind of tree, so that one language looks at all of them: `json` and `xml` give what
-//! they hold, `delimited` and `kv` a map, `csv` and `tsv` a list of maps, `text` a string.
+//! they hold, `delimited` and `kv` a map, `csv` and `tsv` a list of maps, `text` a string, `binary` one in Base64.
 //!
 //! A body that does not decode is no error here: rules may look at its text first, and the tail behind them
 //! calls it what it is. An empty body is such a one, and `text == ''` is a test like any other.
@@ -18,6 +18,8 @@ pub(crate) use charset::of_name as charset_of_name;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use encoding_rs::Encoding;
 use minijinja::Value;
 
@@ -41,6 +43,8 @@ pub enum Format {
     Csv,
     /// The same with tabs.
     Tsv,
+    /// The bytes as they came, in Base64 (RFC 4648): a certificate in DER.
+    Binary,
     /// There is no body worth looking at.
     None,
 }
@@ -73,7 +77,7 @@ pub struct Reading {
     pub status: Option<u16>,
     /// HTTP: header names in lower case, and values.
     pub headers: Vec<(String, String)>,
-    /// HTTP: the body as text, bad bytes replaced.
+    /// HTTP: the body as text, bad bytes replaced; in Base64 where its format is `binary`.
     pub text: Arc<str>,
     /// The decoded body; undefined where it did not decode.
     pub body: Value,
@@ -101,7 +105,10 @@ impl Reading {
         headers.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
         let content_type = header(&headers, "content-type");
         let format = decoding.format_of(status);
-        let text = charset::text(decoding, format, content_type, body);
+        let text = match format {
+            Format::Binary => STANDARD.encode(body).into(),
+            _ => charset::text(decoding, format, content_type, body),
+        };
         let (body, undecoded) = match decoding.tree(format, &text) {
             Ok(body) => (body, None),
             Err(why) => (Value::UNDEFINED, Some(why)),
@@ -136,7 +143,7 @@ impl Decoding {
     fn tree(&self, format: Format, text: &str) -> Result<Value, String> {
         match format {
             Format::None => return Ok(Value::UNDEFINED),
-            Format::Text => return Ok(Value::from(text)),
+            Format::Text | Format::Binary => return Ok(Value::from(text)),
             _ if text.trim_ascii().is_empty() => return Err("the body is empty".to_owned()),
             _ => {}
         }
@@ -146,7 +153,7 @@ impl Decoding {
             Format::Delimited => delimited::line(text, self.separator, &self.columns),
             Format::Kv => delimited::pairs(text, self.separator),
             Format::Csv | Format::Tsv => delimited::rows(text, format, self.separator, &self.columns),
-            Format::Text | Format::None => Ok(Value::UNDEFINED),
+            Format::Text | Format::Binary | Format::None => Ok(Value::UNDEFINED),
         }
     }
 }
@@ -159,8 +166,8 @@ fn json(text: &str) -> Result<Value, String> {
 
 impl Format {
     /// Every format, in the order of declaration.
-    pub const ALL: [Self; 8] =
-        [Self::Json, Self::Xml, Self::Text, Self::Delimited, Self::Kv, Self::Csv, Self::Tsv, Self::None];
+    pub const ALL: [Self; 9] =
+        [Self::Json, Self::Xml, Self::Text, Self::Delimited, Self::Kv, Self::Csv, Self::Tsv, Self::Binary, Self::None];
 
     /// The word for it in policies.
     pub const fn as_str(self) -> &'static str {
@@ -172,6 +179,7 @@ impl Format {
             Self::Kv => "kv",
             Self::Csv => "csv",
             Self::Tsv => "tsv",
+            Self::Binary => "binary",
             Self::None => "none",
         }
     }

@@ -14,6 +14,13 @@ fn charsets_are_obeyed_and_bad_bytes_replaced() {
 }
 
 #[test]
+fn what_is_no_text_comes_whole_in_base64() {
+    let reading = read("application/pkix-cert", b"\x30\x82\xff\0\xfe", Format::Binary);
+    assert_eq!((&*reading.text, reading.body.as_str(), reading.undecoded), ("MIL/AP4=", Some("MIL/AP4="), None));
+    assert_eq!(&*read("", b"", Format::Binary).text, "");
+}
+
+#[test]
 fn json_decodes_whatever_the_header_says() {
     let reading = read("text/html; charset=iso-8859-1", "\u{feff}{\"a\":[1,\"Ü\"]}".as_bytes(), Format::Json);
     assert_eq!(reading.undecoded, None);

@@ -214,6 +214,7 @@ impl Word for FormatWord {
         ("kv", Self(Format::Kv)),
         ("csv", Self(Format::Csv)),
         ("tsv", Self(Format::Tsv)),
+        ("binary", Self(Format::Binary)),
         ("none", Self(Format::None)),
     ];
 }
