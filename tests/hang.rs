@@ -35,7 +35,7 @@ struct Rigour {
 
 impl Rigour {
     fn wanted() -> Self {
-        let full = std::env::var_os("DIPCACHE_FULL").is_some_and(|value| value == "1");
+        let full = support::is_full();
         let seconds = |short, long| Duration::from_secs(if full { long } else { short });
         Self { full, run: seconds(5, 30), settle: seconds(10, 60) }
     }

@@ -36,7 +36,7 @@ struct Scene {
 
 impl Scene {
     fn wanted() -> Self {
-        let full = std::env::var_os("DIPCACHE_FULL").is_some_and(|value| value == "1");
+        let full = support::is_full();
         let seconds = |short, long| Duration::from_secs(if full { long } else { short });
         Self { full, well: seconds(1, 5), hangs: seconds(4, 10), late: seconds(3, 20) }
     }

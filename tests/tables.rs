@@ -184,15 +184,19 @@ fn from_database(url: &str, lines: &str, rate: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn with_postgresql_gone_for_good_a_table_answers_as_before_across_a_reload() {
-    let Some(mut postgres) = Postgres::start().await else { return };
+async fn five_hundred_rates(postgres: &Postgres) {
     postgres
         .execute(
             "create table rates (prefix text primary key, cost numeric(12,6));
              insert into rates select (1200 + n)::text, n / 1000.0 from generate_series(1, 500) n;",
         )
         .await;
+}
+
+#[tokio::test]
+async fn with_postgresql_gone_for_good_a_table_answers_as_before_across_a_reload() {
+    let Some(mut postgres) = Postgres::start().await else { return };
+    five_hundred_rates(&postgres).await;
     let desk = Desk::new(&[("rate", &from_database(&postgres.url, "every = \"1s\"", "row.cost"))]);
     let lookup = desk.lookup("rate");
     loaded(&lookup).await;
@@ -218,12 +222,7 @@ async fn with_postgresql_gone_for_good_a_table_answers_as_before_across_a_reload
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_postgresql_gone_for_good_the_program_answers_as_before_across_its_reloads() {
     let Some(mut postgres) = Postgres::start().await else { return };
-    postgres
-        .execute(
-            "create table rates (prefix text primary key, cost numeric(12,6));
-             insert into rates select (1200 + n)::text, n / 1000.0 from generate_series(1, 500) n;",
-        )
-        .await;
+    five_hundred_rates(&postgres).await;
     let policy = |lines: &str, rate: &str| from_database(&postgres.url, lines, rate);
     let proxy = Proxy::start("", &[("rate", &policy("every = \"1s\"", "row.cost"))]).await;
     let rate = async || get(proxy.http, "/v1/lookup/rate/12025550123").await;

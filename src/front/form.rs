@@ -82,20 +82,23 @@ fn csv(record: &Record, order: &[String], out: &mut Vec<u8>) {
         }
         text.clear();
         bare(fields.get(name).unwrap_or(&Value::Null), &mut text);
-        let quoted = text.iter().any(|byte| matches!(byte, b',' | b'"'));
-        if !quoted {
-            out.extend_from_slice(&text);
-            continue;
-        }
-        out.push(b'"');
-        for &byte in &text {
-            if byte == b'"' {
-                out.push(b'"');
-            }
-            out.push(byte);
-        }
-        out.push(b'"');
+        put(&text, b',', b'"', out);
     }
+}
+
+/// A text between delimiters: as it is, or in quotes, which are doubled within, where one of the two stands in it.
+fn put(text: &[u8], delimiter: u8, quote: u8, out: &mut Vec<u8>) {
+    if !text.iter().any(|byte| *byte == delimiter || *byte == quote) {
+        return out.extend_from_slice(text);
+    }
+    out.push(quote);
+    for &byte in text {
+        if byte == quote {
+            out.push(quote);
+        }
+        out.push(byte);
+    }
+    out.push(quote);
 }
 
 /// A line of types and a line of values, `;` between them. What does not fit the 32 bits of an `int` is a `string`, which
@@ -117,18 +120,7 @@ fn rows(record: &Record, columns: &[CompactString], order: &[String], out: &mut 
         }
         text.clear();
         bare(value, &mut text);
-        if !text.iter().any(|byte| matches!(byte, b';' | b'|')) {
-            out.extend_from_slice(&text);
-            continue;
-        }
-        out.push(b'|');
-        for &byte in &text {
-            if byte == b'|' {
-                out.push(b'|');
-            }
-            out.push(byte);
-        }
-        out.push(b'|');
+        put(&text, b';', b'|', out);
     }
     out.push(b'\n');
 }

@@ -33,3 +33,8 @@ pub mod vendor;
 /// How much later than it should a thing may end on a machine that is busy with other tests. What is tested waits
 /// for seconds when it is wrong.
 pub const SLACK: std::time::Duration = std::time::Duration::from_millis(750);
+
+/// True for the long runs with the strict figures, `DIPCACHE_FULL=1`: for an idle machine.
+pub fn is_full() -> bool {
+    std::env::var_os("DIPCACHE_FULL").is_some_and(|value| value == "1")
+}

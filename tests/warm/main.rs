@@ -20,17 +20,13 @@ mod restart;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use support::is_full;
 use support::vendor::{Mode, Vendor};
 
 /// What the vendor answers.
 const BODY: &str = r#"{"lrn":"+13035550000","ocn":"1234"}"#;
 
 const OPEN: &str = "[admin]\ntoken = \"off\"";
-
-/// Whether the strict figures are wanted.
-fn is_full() -> bool {
-    std::env::var_os("DIPCACHE_FULL").is_some_and(|value| value == "1")
-}
 
 async fn vendor(mode: Mode) -> Vendor {
     let vendor = Vendor::start(mode).await;

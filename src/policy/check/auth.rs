@@ -1,8 +1,8 @@
 //! `auth = { … }`: how we show who we are. Secrets by reference only.
 
-use super::Check;
 use super::http::is_token;
 use super::upstream::Around;
+use super::{Check, at};
 use crate::policy::file::{AuthFile, AuthWord};
 use crate::policy::{Auth, Secret};
 use crate::written::{Field, Span, Spanned};
@@ -135,9 +135,6 @@ impl Check<'_> {
 
     /// Keys of other types that are no plain text.
     fn foreign_auth_keys(&mut self, auth: AuthWord, file: &AuthFile) {
-        fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
-            value.as_ref().map(Spanned::span)
-        }
         for (key, span) in [
             ("headers", at(&file.headers)),
             ("client_auth", at(&file.client_auth)),

@@ -1,8 +1,8 @@
 //! What a request carries: `body`, `json`, `form`, `xml` or `graphql`.
 
-use super::Check;
 use super::parts::{Part, is_plain, parts};
 use super::upstream::Around;
+use super::{Check, at};
 use crate::policy::expr::Place;
 use crate::policy::file::{GraphqlFile, UpstreamFile};
 use crate::policy::{Body, Pair};
@@ -15,9 +15,6 @@ impl Check<'_> {
         file: &mut UpstreamFile,
         around: &Around<'_>,
     ) -> (Option<Body>, Option<Vec<Pair>>) {
-        fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
-            value.as_ref().map(Spanned::span)
-        }
         let kinds =
             [at(&file.body), at(&file.json), at(&file.form), at(&file.xml), at(&file.graphql)].into_iter().flatten();
         let kinds: Vec<Span> = kinds.collect();

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::Check;
 use super::compile::Names;
 use super::parts::{Part, parts};
+use super::{Check, at};
 use crate::policy::file::{DeclaredFile, UpstreamFile};
 use crate::policy::filters::pattern;
 use crate::policy::{CallerUrl, CallerUrls, HttpMethod};
@@ -76,9 +76,6 @@ impl Check<'_> {
 
     /// `url = "{{ x5u }}"`: tells of every key that does not go together with a URL of the caller's.
     pub(super) fn fit_for_a_callers_url(&mut self, file: &UpstreamFile, name: &str) {
-        fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
-            value.as_ref().map(Spanned::span)
-        }
         let ours = [
             ("auth", at(&file.auth)),
             ("auths", at(&file.auths)),

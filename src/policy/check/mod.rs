@@ -165,6 +165,11 @@ struct Check<'a> {
     span: Span,
 }
 
+/// Where a key stands, if it is there.
+fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
+    value.as_ref().map(Spanned::span)
+}
+
 impl Check<'_> {
     fn policy(mut self, name: &str, file: PolicyFile, document: &Document<'_>) -> Option<Parsed> {
         let enabled = self.faults.or(file.enabled, EnabledWord::Yes);

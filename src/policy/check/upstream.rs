@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::Check;
 use super::compile::Names;
 use super::lint::BodyIs;
 use super::parts::is_plain;
+use super::{Check, at};
 use crate::policy::expr::READING_NAMES;
 use crate::policy::file::{RateFile, TransportWord, UpstreamFile};
 use crate::policy::kind::Kind;
@@ -208,9 +208,6 @@ pub(in crate::policy) fn foreign_keys(none: &UpstreamFile, transport: TransportW
 /// Every key that belongs to one transport, and where it stands if it does.
 fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, Option<Span>)> {
     use TransportWord::{Dns, Http, Sql};
-    fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
-        value.as_ref().map(Spanned::span)
-    }
     vec![
         ("error_format", Http, at(&file.error_format)),
         ("charset", Http, at(&file.charset)),
@@ -261,9 +258,6 @@ fn keys_of_transports(file: &UpstreamFile) -> Vec<(&'static str, TransportWord, 
 /// As [`keys_of_transports`], for tables.
 fn keys_of_tables(file: &UpstreamFile) -> [(&'static str, TransportWord, Option<Span>); 10] {
     use TransportWord::Table;
-    fn at<T>(value: &Option<Spanned<T>>) -> Option<Span> {
-        value.as_ref().map(Spanned::span)
-    }
     [
         ("file", Table, at(&file.file)),
         ("header", Table, at(&file.header)),
