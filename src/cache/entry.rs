@@ -23,6 +23,46 @@ pub struct Entry {
     pub outcome: Outcome,
 }
 
+/// An entry where it lies: for who needs no copy of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// See [`Entry::record`].
+    pub record: Option<&'a Record>,
+    /// See [`Entry::outcome`].
+    pub outcome: Outcome,
+    pub(in crate::cache) born: u64,
+    pub(in crate::cache) fresh_ms: u32,
+    pub(in crate::cache) dead_ms: u32,
+}
+
+impl Seen<'_> {
+    /// How old it is at this tick.
+    #[inline]
+    pub fn freshness(&self, tick: u64) -> Freshness {
+        let age = tick.saturating_sub(self.born);
+        if age < u64::from(self.fresh_ms) {
+            Freshness::Fresh
+        } else if age < u64::from(self.dead_ms) {
+            Freshness::Stale
+        } else {
+            Freshness::Dead
+        }
+    }
+
+    /// True when more than this share of its life is over.
+    #[inline]
+    pub fn is_past(&self, share: f64, tick: u64) -> bool {
+        share < 1.0 && tick.saturating_sub(self.born) as f64 > f64::from(self.fresh_ms) * share
+    }
+
+    /// A copy to keep.
+    #[inline]
+    pub fn entry(&self) -> Entry {
+        let Self { record, outcome, born, fresh_ms, dead_ms } = *self;
+        Entry { record: record.cloned(), born, fresh_ms, dead_ms, outcome }
+    }
+}
+
 /// How old an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
@@ -32,20 +72,6 @@ pub enum Freshness {
     Stale,
     /// Must not be served.
     Dead,
-}
-
-impl Freshness {
-    /// How old that is, of an age and the two spans of a life, all in milliseconds.
-    #[inline]
-    pub(in crate::cache) fn at(age: u64, fresh_ms: u32, dead_ms: u32) -> Self {
-        if age < u64::from(fresh_ms) {
-            Self::Fresh
-        } else if age < u64::from(dead_ms) {
-            Self::Stale
-        } else {
-            Self::Dead
-        }
-    }
 }
 
 impl Entry {
@@ -73,10 +99,17 @@ impl Entry {
         Some(Self { record, born: tick, fresh_ms: millis(fresh), dead_ms: millis(dead), outcome })
     }
 
+    /// It itself, without a copy of its record.
+    #[inline]
+    pub fn seen(&self) -> Seen<'_> {
+        let Self { ref record, born, fresh_ms, dead_ms, outcome } = *self;
+        Seen { record: record.as_ref(), outcome, born, fresh_ms, dead_ms }
+    }
+
     /// How old it is at this tick.
     #[inline]
     pub fn freshness(&self, tick: u64) -> Freshness {
-        Freshness::at(tick.saturating_sub(self.born), self.fresh_ms, self.dead_ms)
+        self.seen().freshness(tick)
     }
 
     /// True when it is past its life by no more than this.
@@ -103,7 +136,7 @@ impl Entry {
     /// True when more than this share of its life is over.
     #[inline]
     pub fn is_past(&self, share: f64, tick: u64) -> bool {
-        share < 1.0 && tick.saturating_sub(self.born) as f64 > f64::from(self.fresh_ms) * share
+        self.seen().is_past(share, tick)
     }
 
     /// True when it is not fresh any more, or past this share of its life.

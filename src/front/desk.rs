@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Outcome, Record};
 use crate::config::Bundle;
 use crate::deadline::Deadline;
 use crate::front::Front;
@@ -69,6 +69,17 @@ pub trait Line: Clone + Send + Sync + 'static {
 
     /// The fresh answer from the local cache. Waits for nothing. `tick` is this moment, read once for many.
     fn hit(&self, question: &Question, tick: u64) -> Option<Answer>;
+
+    /// Tells `f` what the local cache has for these questions where it lies, and counts it; see [`Lookup::each_hit`].
+    fn each_hit(
+        &self,
+        _front: Front,
+        _questions: &[Question],
+        _tick: u64,
+        _f: impl FnMut(usize, Outcome, Option<&Record>),
+    ) -> usize {
+        0
+    }
 
     /// An answer by the deadline, wherever it comes from.
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send;
@@ -152,6 +163,16 @@ impl Line for Arc<Lookup> {
 
     fn hit(&self, question: &Question, tick: u64) -> Option<Answer> {
         self.hit_at(question, tick)
+    }
+
+    fn each_hit(
+        &self,
+        front: Front,
+        questions: &[Question],
+        tick: u64,
+        f: impl FnMut(usize, Outcome, Option<&Record>),
+    ) -> usize {
+        Lookup::each_hit(self, front, questions, tick, f)
     }
 
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send {

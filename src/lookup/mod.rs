@@ -35,6 +35,7 @@ mod tables;
 mod targets;
 mod warm;
 
+use std::array::from_fn;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -42,7 +43,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::answer::{Answer, Outcome, Source};
+use crate::answer::{Answer, Outcome, Record, Source};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::deadline::{Deadline, Instant, now, tick};
@@ -55,6 +56,7 @@ use crate::telemetry::{FrontName, Meters};
 use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
+pub use crate::cache::local::AT_ONCE;
 pub use cluster::Cluster;
 pub(crate) use follow::{asked, taken};
 pub(crate) use gather::Gathering;
@@ -131,6 +133,45 @@ impl Lookup {
             self.renew(question);
         }
         Some(self.told(entry.into_answer(Source::Local, tick)))
+    }
+
+    /// Tells `f` what the local cache has for these questions (at most [`AT_ONCE`] of them) where it lies, one after the other
+    /// until one is not there or not fresh; how many it told, which it counts. What is left is for [`Lookup::hit_at`]. `f` must be
+    /// short: it holds up who wants to write there.
+    pub fn each_hit(
+        self: &Arc<Self>,
+        front: FrontName,
+        questions: &[Question],
+        tick: u64,
+        mut f: impl FnMut(usize, Outcome, Option<&Record>),
+    ) -> usize {
+        if self.tables_only || self.steers {
+            let mut told = |(place, question)| {
+                let answer = self.hit_at(question, tick)?;
+                f(place, answer.outcome, answer.record.as_ref());
+                self.answered(front, &answer, Duration::ZERO);
+                Some(())
+            };
+            return questions.iter().enumerate().map_while(&mut told).count();
+        }
+        let (mut found, mut late) = (0, [false; AT_ONCE]);
+        let ids = from_fn(|place| questions.get(place).map_or("", |question| question.id.as_str()));
+        let told = self.local.each_of(&ids, questions.len(), |place, seen| {
+            let fresh = seen.freshness(tick) == Freshness::Fresh;
+            if fresh {
+                f(place, seen.outcome, seen.record);
+                late[place] = seen.is_past(self.policy.cache.refresh_ahead, tick);
+                match seen.outcome {
+                    Outcome::Found => found += 1,
+                    other => self.answered(front, &Answer::empty(other, Source::Local), Duration::ZERO),
+                }
+            }
+            fresh
+        });
+        self.meters.hits(front, found);
+        let late = questions.iter().zip(late).filter(|(_, late)| *late);
+        late.for_each(|(question, _)| self.renew(question));
+        told
     }
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dipcache::deadline::now;
+use dipcache::answer::{Outcome, Record};
+use dipcache::cache::Entry;
+use dipcache::deadline::{now, tick};
 use dipcache::front::form::Form;
 use dipcache::front::memcached::Settings;
 use dipcache::health::Override;
@@ -92,6 +94,56 @@ async fn many_keys_wait_side_by_side_under_one_budget() {
     expected.extend(keys.iter().map(String::as_str));
     expected.push("plain");
     assert_eq!(named, expected, "in the order in which they were asked for");
+}
+
+#[tokio::test]
+async fn known_keys_of_all_kinds_are_told_in_order_and_counted() {
+    let vendor = vendor(Mode::Hang).await;
+    let front = Front::start(&[("known", &lrn(&vendor)), ("other", &lrn(&vendor))]);
+    let know = |lookup: &str, key: &str, outcome: Outcome, record: Option<String>| {
+        let lookup = front.desk.lookup(lookup);
+        let question = lookup.policy.question(key, &[]).unwrap();
+        let entry = Entry::seal(&lookup.policy.cache, outcome, record.map(Record::from_json), None, 0.0, tick());
+        lookup.local.put(question.id, entry.unwrap());
+    };
+    let record = |key: &str| format!("{{\"key\":\"{key}\"}}");
+    let (mut keys, mut expected) = (Vec::new(), String::new());
+    let value = |key: &str, value: &str, flags: u8| format!("VALUE {key} {flags} {}\r\n{value}\r\n", value.len());
+    for n in 0..60 {
+        let number = format!("30355502{n:02}");
+        let lookup = if n < 40 { "known" } else { "other" };
+        let key = format!("{lookup}:{number}");
+        if n % 7 == 3 {
+            know(lookup, &number, Outcome::NotFound, None);
+        } else {
+            let outcome = if n % 5 == 2 { Outcome::Partial } else { Outcome::Found };
+            know(lookup, &number, outcome, Some(record(&key)));
+            expected += &value(&key, &record(&key), 1);
+        }
+        keys.push(key);
+        match n {
+            10 => keys.push("known:anonymous".into()),
+            20 => keys.push("nothing:1".into()),
+            30 => {
+                keys.extend(["plain".into(), "known:3035550200".into(), "health:known".into()]);
+                expected += &value("plain", "p", 0);
+                expected += &value("known:3035550200", &record("known:3035550200"), 1);
+                expected += &value("health:known", "1", 0);
+            }
+            _ => {}
+        }
+    }
+    let mut client = front.client().await;
+    client.ask("set plain 0 0 1\r\np\r\n").await;
+    assert_eq!(client.ask(format!("get {}\r\n", keys.join(" "))).await, expected + "END\r\n");
+    assert_eq!(vendor.requests(), 0);
+    let stats = client.ask("stats\r\n").await;
+    let (asked, told) = (keys.len(), 60 - 9 + 3);
+    assert!(stats.contains(&format!("STAT cmd_get {asked}\r\n")), "{asked}: {stats}");
+    assert!(stats.contains(&format!("STAT get_hits {told}\r\n")), "{told}: {stats}");
+    // Figures are the process's, and no other test has a lookup of this name.
+    let counted = front.desk.lookup("known").meters().by_source();
+    assert_eq!(counted[0], ("local".to_owned(), 41));
 }
 
 #[tokio::test]

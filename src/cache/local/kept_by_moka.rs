@@ -6,9 +6,9 @@ use compact_str::CompactString;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
-use super::weight;
+use super::{AT_ONCE, weight};
 use crate::cache::Entry;
-use crate::cache::entry::Freshness;
+use crate::cache::entry::{Freshness, Seen};
 
 /// Entries in moka.
 #[derive(Debug)]
@@ -26,6 +26,18 @@ impl KeptByMoka {
     #[inline]
     pub(super) fn get(&self, id: &str) -> Option<Entry> {
         self.0.get(id)
+    }
+
+    /// One after the other: a copy is all that moka gives.
+    pub(super) fn each_of(
+        &self,
+        ids: &[&str; AT_ONCE],
+        count: usize,
+        mut f: impl FnMut(usize, Seen<'_>) -> bool,
+    ) -> usize {
+        let mut ids = ids.iter().take(count).enumerate();
+        let none = ids.position(|(place, id)| !self.get(id).is_some_and(|entry| f(place, entry.seen())));
+        none.unwrap_or(count.min(AT_ONCE))
     }
 
     /// Counts as use here: moka has no other way to look.

@@ -4,6 +4,7 @@
 //! look. [`kept_by_moka`] is there to be measured against and to be chosen.
 //! Neither knows of expiry: [`LocalCache::sweep`] takes the dead away from a timer, never from a reader.
 
+mod index;
 mod kept_by_moka;
 mod line;
 mod shard;
@@ -14,7 +15,7 @@ use compact_str::CompactString;
 
 use crate::answer::Record;
 use crate::cache::Entry;
-use crate::cache::entry::Freshness;
+use crate::cache::entry::{Freshness, Seen};
 use crate::policy::Engine;
 
 use kept_by_moka::KeptByMoka;
@@ -22,6 +23,9 @@ use table::Table;
 
 /// What an entry costs beside its key's and its record's bytes: slot, index, links, the record's own header.
 const OVERHEAD: u64 = 100;
+
+/// The most entries that are looked for at once.
+pub const AT_ONCE: usize = 16;
 
 /// The entries of one lookup, bounded in number and in bytes.
 #[derive(Debug)]
@@ -58,6 +62,14 @@ impl LocalCache {
     #[inline]
     pub fn get(&self, id: &str, tick: u64) -> Option<Entry> {
         either!(self, entries => entries.get(id)).filter(|entry| entry.freshness(tick) != Freshness::Dead)
+    }
+
+    /// Shows `f` the entries of the first so many of these ids where they lie, dead ones too, one after the other until one is
+    /// not there or `f` says no; how many it took, which may be fewer than there are. `f` must be short and touch no cache: it
+    /// holds up who wants to write.
+    #[inline]
+    pub fn each_of(&self, ids: &[&str; AT_ONCE], count: usize, f: impl FnMut(usize, Seen<'_>) -> bool) -> usize {
+        either!(self, entries => entries.each_of(ids, count, f))
     }
 
     /// As [`LocalCache::get`], by somebody who does not want it for a caller: it does not count as use.

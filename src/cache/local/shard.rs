@@ -9,8 +9,8 @@
 //! A reader marks its entry with one relaxed store and moves nothing: readers share the lock.
 
 use compact_str::CompactString;
-use hashbrown::HashTable;
 
+use super::index::Index;
 use super::line::{Line, NOBODY};
 use super::slots::{MOST_SLOTS, Slot, Slots};
 use super::{OVERHEAD, weight};
@@ -26,10 +26,11 @@ fn told((slot, times): (&Slot, u8)) -> (CompactString, u8) {
     (slot.key().into(), times)
 }
 
-/// One part of the table.
+/// One part of the table. What a reader needs stands first, so that it lies in one line of memory with the lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Shard {
-    index: HashTable<u16>,
+    index: Index,
     slots: Slots,
     free: u16,
     young: Line,
@@ -44,7 +45,7 @@ impl Shard {
     /// An empty one with room for entries of this weight in sum, each counted as `floor` at least.
     pub(super) fn new(room: u64, floor: u64) -> Self {
         Self {
-            index: HashTable::new(),
+            index: Index::default(),
             slots: Slots::default(),
             free: NOBODY,
             young: Line::EMPTY,
@@ -63,15 +64,29 @@ impl Shard {
 
     #[inline]
     pub(super) fn get(&self, hash: u64, key: &str) -> Option<&Slot> {
-        let number = *self.index.find(hash, |number| self.slots[*number].key() == key)?;
-        let slot = &self.slots[number];
+        let slot = self.peek(hash, key)?;
         slot.used();
         Some(slot)
     }
 
+    /// Reads where a look begins.
+    #[inline]
+    pub(super) fn touch(&self, hash: u64) {
+        self.index.touch(hash);
+        self.slots.touch();
+    }
+
+    /// The slot that a look will most likely end at, unread.
+    #[inline]
+    pub(super) fn likely(&self, hash: u64) -> Option<&Slot> {
+        self.index.likely(hash).map(|number| &self.slots[number])
+    }
+
     /// As [`Shard::get`], and leaves no mark.
+    #[inline]
     pub(super) fn peek(&self, hash: u64, key: &str) -> Option<&Slot> {
-        self.index.find(hash, |number| self.slots[*number].key() == key).map(|number| &self.slots[*number])
+        self.slots.touch();
+        self.index.find(hash, |number| self.slots[number].key() == key).map(|number| &self.slots[number])
     }
 
     /// What was asked for since the last census, and how often.
@@ -86,7 +101,7 @@ impl Shard {
             self.forget(hash, &key);
             return;
         }
-        match self.index.find(hash, |number| self.slots[*number].key() == key).copied() {
+        match self.index.find(hash, |number| self.slots[number].key() == key) {
             Some(number) => self.replace(number, entry, heavy),
             None => self.admit(hash, key, entry, heavy, &hasher),
         }
@@ -98,8 +113,7 @@ impl Shard {
     /// Forgets one entry. True if it was there.
     pub(super) fn forget(&mut self, hash: u64, key: &str) -> bool {
         let slots = &self.slots;
-        let Ok(found) = self.index.find_entry(hash, |number| slots[*number].key() == key) else { return false };
-        let (number, _) = found.remove();
+        let Some(number) = self.index.remove(hash, |number| slots[number].key() == key) else { return false };
         // Its place in line stays until the line gets there.
         self.empty(number);
         true
@@ -114,7 +128,7 @@ impl Shard {
                 let slot = &self.slots[number];
                 if !slot.is_full() {
                     self.set_free(number);
-                } else if slot.freshness(tick) == Freshness::Dead {
+                } else if slot.seen().freshness(tick) == Freshness::Dead {
                     self.take_out(number, &hasher);
                     self.set_free(number);
                 } else {
@@ -193,7 +207,7 @@ impl Shard {
         let Some(number) = self.free_slot() else { return };
         self.slots[number].fill(key, entry, old);
         let slots = &self.slots;
-        self.index.insert_unique(hash, number, |number| hasher(slots[*number].key()));
+        self.index.insert(hash, number, |number| hasher(slots[number].key()));
         self.join(number, old);
         self.line(old).weight += heavy;
     }
@@ -236,9 +250,7 @@ impl Shard {
     /// Takes an entry out of index and slot; its hash.
     fn take_out(&mut self, number: u16, hasher: &impl Fn(&str) -> u64) -> u64 {
         let hash = hasher(self.slots[number].key());
-        if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
-            found.remove();
-        }
+        self.index.remove(hash, |other| other == number);
         self.empty(number);
         hash
     }

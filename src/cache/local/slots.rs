@@ -4,6 +4,7 @@
 //! empty by a part. Blocks of one size do none of that, for one more look at a short list.
 
 use std::array::from_fn;
+use std::hint::black_box;
 use std::ops::{Index, IndexMut};
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -11,7 +12,7 @@ use compact_str::CompactString;
 
 use super::line::NOBODY;
 use crate::answer::{Outcome, Record};
-use crate::cache::entry::{Entry, Freshness};
+use crate::cache::entry::{Entry, Seen};
 
 /// Slots of a block.
 const BLOCK: usize = 64;
@@ -78,21 +79,30 @@ impl Slot {
         &self.key
     }
 
+    /// The entry, where it lies.
+    #[inline]
+    pub(super) fn seen(&self) -> Seen<'_> {
+        let Self { ref record, born, fresh_ms, dead_ms, outcome, .. } = *self;
+        Seen { record: record.as_ref(), outcome, born, fresh_ms, dead_ms }
+    }
+
     /// A copy of the entry.
     #[inline]
     pub(super) fn entry(&self) -> Entry {
-        Entry {
-            record: self.record.clone(),
-            born: self.born,
-            fresh_ms: self.fresh_ms,
-            dead_ms: self.dead_ms,
-            outcome: self.outcome,
-        }
+        self.seen().entry()
     }
 
-    pub(super) fn freshness(&self, tick: u64) -> Freshness {
-        let age = tick.saturating_sub(self.born);
-        Freshness::at(age, self.fresh_ms, self.dead_ms)
+    /// Reads what of it a look begins with.
+    #[inline]
+    pub(super) fn touch(&self) {
+        black_box(self.next);
+    }
+
+    /// Reads the ends of the record.
+    #[inline]
+    pub(super) fn touch_record(&self) {
+        let json = self.record.as_ref().map_or(b"".as_slice(), |record| record.as_json().as_bytes());
+        black_box((json.first().copied(), json.last().copied()));
     }
 
     pub(super) fn weight(&self, floor: u64) -> u64 {
@@ -175,6 +185,12 @@ impl Slots {
     /// How many there are, empty ones too.
     pub(super) fn len(&self) -> usize {
         self.blocks.len() * BLOCK
+    }
+
+    /// Reads where the blocks stand, before it is known which one is wanted.
+    #[inline]
+    pub(super) fn touch(&self) {
+        black_box(self.blocks.first().map(|block| block.as_ptr()));
     }
 
     /// One more block of empty ones, chained; the first of them. `None` when there are as many as can be numbered.

@@ -3,16 +3,20 @@
 //! What moka does behind a reader's back (it logs every read and now and then works the log off) is not done at
 //! all here, and what a writer does is bounded by the size of a shard: some thousand entries.
 
+use std::array::from_fn;
+use std::hint::black_box;
+
 use ahash::RandomState;
 use compact_str::CompactString;
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 
+use super::AT_ONCE;
 use super::shard::Shard;
 use super::slots::Slot;
-use crate::cache::Entry;
+use crate::cache::entry::{Entry, Seen};
 
-/// A shard holds about so many entries: making it larger, or sweeping it, must not take a reader's time. A hash index of
-/// 2048 places takes 1792; what the shards hold by chance stays below that.
+/// A shard holds about so many entries: making it larger, or sweeping it, must not take a reader's time. An index of
+/// 2048 places takes some 1900; what the shards hold by chance stays below that.
 const SHARD_ENTRIES: u64 = 1600;
 
 /// A shard has room for so much, so that a large record finds a place in it.
@@ -24,22 +28,90 @@ const MOST_SHARDS: u64 = 1 << 14;
 /// Entries in shards.
 #[derive(Debug)]
 pub(super) struct Table {
-    shards: Box<[RwLock<Shard>]>,
+    shards: Box<[Part]>,
     state: RandomState,
 }
+
+/// A shard and its lock, from the beginning of a line of memory on.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Part(RwLock<Shard>);
 
 impl Table {
     /// An empty table of at most so many entries and so many bytes.
     pub(super) fn new(max_entries: u64, max_bytes: u64, floor: u64) -> Self {
         let count = max_entries.div_ceil(SHARD_ENTRIES).min(max_bytes.div_ceil(SHARD_BYTES)).clamp(1, MOST_SHARDS);
         let room = max_bytes.max(floor) / count;
-        Self { shards: (0..count).map(|_| RwLock::new(Shard::new(room, floor))).collect(), state: RandomState::new() }
+        Self {
+            shards: (0..count).map(|_| Part(RwLock::new(Shard::new(room, floor)))).collect(),
+            state: RandomState::new(),
+        }
     }
 
     #[inline]
     pub(super) fn get(&self, id: &str) -> Option<Entry> {
         let hash = self.hash(id);
         self.shard(hash).read().get(hash, id).map(Slot::entry)
+    }
+
+    /// What `f` makes of the entry, where it lies. `f` holds up who wants to write there.
+    #[inline]
+    pub(super) fn with<R>(&self, id: &str, f: impl FnOnce(Seen<'_>) -> R) -> Option<R> {
+        let hash = self.hash(id);
+        self.shard(hash).read().get(hash, id).map(|slot| f(slot.seen()))
+    }
+
+    /// Shows `f` the entries of these ids, one after the other, until one is not there or `f` says no; how many it took,
+    /// which may be fewer than there are.
+    ///
+    /// A look is a row of reads: lock, index, slot, record, each of memory that is seldom near and of a place that only the one before
+    /// tells. So all ids take each of these steps together, and wait once instead of one after the other. All locks are held
+    /// meanwhile, for who takes one waits for all reads before it. Nobody waits for a lock with another in hand, so no two can
+    /// wait for each other: before one that is not free the row ends.
+    pub(super) fn each_of(
+        &self,
+        ids: &[&str; AT_ONCE],
+        count: usize,
+        mut f: impl FnMut(usize, Seen<'_>) -> bool,
+    ) -> usize {
+        let ids = &ids[..count.min(AT_ONCE)];
+        if let [id] = ids {
+            return self.with(id, |seen| f(0, seen)).is_some_and(|took| took).into();
+        }
+        let (mut hashes, mut places) = ([0; AT_ONCE], [0; AT_ONCE]);
+        for (n, id) in ids.iter().enumerate() {
+            hashes[n] = self.hash(id);
+            places[n] = self.place(hashes[n]);
+            black_box(self.shards[places[n]].0.is_locked());
+        }
+        let mut held: [Option<RwLockReadGuard<'_, Shard>>; AT_ONCE] = [const { None }; AT_ONCE];
+        let (mut holder, mut ready) = ([0; AT_ONCE], 0);
+        for n in 0..ids.len() {
+            // One that is held already would be waited for behind a writer who waits for us.
+            holder[n] = places[..n].iter().position(|place| *place == places[n]).unwrap_or(n);
+            if holder[n] == n {
+                let lock = &self.shards[places[n]].0;
+                held[n] = if n == 0 { Some(lock.read()) } else { lock.try_read() };
+                if held[n].is_none() {
+                    break;
+                }
+            }
+            ready += 1;
+        }
+        let shards: [_; AT_ONCE] = from_fn(|n| held[holder[n]].as_deref().filter(|_| n < ready));
+        shards.iter().flatten().zip(hashes).for_each(|(shard, hash)| shard.touch(hash));
+        let likely: [_; AT_ONCE] = from_fn(|n| shards[n].and_then(|shard| shard.likely(hashes[n])));
+        likely.iter().flatten().for_each(|slot| slot.touch());
+        likely.iter().flatten().for_each(|slot| slot.touch_record());
+        for (n, shard) in shards.iter().flatten().enumerate() {
+            let likely = likely[n].filter(|slot| slot.key() == ids[n]);
+            let Some(slot) = likely.or_else(|| shard.peek(hashes[n], ids[n])) else { return n };
+            slot.used();
+            if !f(n, slot.seen()) {
+                return n;
+            }
+        }
+        ready
     }
 
     pub(super) fn peek(&self, id: &str) -> Option<Entry> {
@@ -50,7 +122,7 @@ impl Table {
     /// What was asked for since the last time, a shard at a time; `f` may take its time, for it holds no lock.
     pub(super) fn census(&self, mut f: impl FnMut(&CompactString, u8)) {
         for shard in &self.shards {
-            let asked = shard.read().census();
+            let asked = shard.0.read().census();
             asked.iter().for_each(|(key, times)| f(key, *times));
         }
     }
@@ -68,7 +140,7 @@ impl Table {
     pub(super) fn forget_prefix(&self, prefix: &str) -> u64 {
         let mut forgotten = 0;
         for shard in &self.shards {
-            let mut held = shard.write();
+            let mut held = shard.0.write();
             let concerned = held.each().map(Slot::key).filter(|key| key.starts_with(prefix));
             let concerned: Vec<_> = concerned.map(CompactString::from).collect();
             forgotten += concerned.iter().filter(|key| held.forget(self.hash(key), key)).count() as u64;
@@ -78,7 +150,7 @@ impl Table {
 
     pub(super) fn clear(&self) {
         for shard in &self.shards {
-            let mut held = shard.write();
+            let mut held = shard.0.write();
             let empty = held.emptied();
             let full = std::mem::replace(&mut *held, empty);
             // Freed when no reader waits for it.
@@ -90,7 +162,7 @@ impl Table {
     pub(super) fn sweep(&self, tick: u64) {
         let hasher = |key: &str| self.hash(key);
         for shard in &self.shards {
-            let mut held = shard.write();
+            let mut held = shard.0.write();
             held.sweep(tick, hasher);
             if held.is_roomy() {
                 let empty = held.emptied();
@@ -104,17 +176,17 @@ impl Table {
     pub(super) fn each(&self, mut f: impl FnMut(&CompactString, &Entry)) {
         for shard in &self.shards {
             let copied: Vec<_> =
-                shard.read().each().map(|slot| (CompactString::from(slot.key()), slot.entry())).collect();
+                shard.0.read().each().map(|slot| (CompactString::from(slot.key()), slot.entry())).collect();
             copied.iter().for_each(|(key, entry)| f(key, entry));
         }
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.read().len() as u64).sum()
+        self.shards.iter().map(|shard| shard.0.read().len() as u64).sum()
     }
 
     pub(super) fn weight(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.read().weight()).sum()
+        self.shards.iter().map(|shard| shard.0.read().weight()).sum()
     }
 
     #[inline]
@@ -124,8 +196,13 @@ impl Table {
 
     #[inline]
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // The index uses the lowest bits and the highest: these are from between.
+        &self.shards[self.place(hash)].0
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> usize {
+        // The index uses the lower bits.
         let part = u64::from((hash >> 24) as u32);
-        &self.shards[((part * self.shards.len() as u64) >> 32) as usize]
+        ((part * self.shards.len() as u64) >> 32) as usize
     }
 }

@@ -149,6 +149,70 @@ fn no_key_ever_answers_for_another() {
 }
 
 /// Hits of `asks` keys, each put when it was not there.
+/// What `each_of` shows of these, as long as `f` wants more.
+fn shown(cache: &LocalCache, ids: &[&str], wanted: usize) -> Vec<String> {
+    let mut shown = Vec::new();
+    let all = std::array::from_fn(|place| ids.get(place).copied().unwrap_or_default());
+    let count = cache.each_of(&all, ids.len(), |place, seen| {
+        assert_eq!(place, shown.len());
+        shown.push(seen.record.unwrap().as_json().to_owned());
+        shown.len() <= wanted
+    });
+    assert_eq!(count, shown.len().min(wanted));
+    shown
+}
+
+#[test]
+fn several_at_once_are_shown_in_turn_until_one_is_not_there() {
+    for (engine, room) in BOTH.into_iter().flat_map(|engine| [(engine, 100), (engine, 1_000_000)]) {
+        let cache = LocalCache::new(engine, room, room * 300);
+        for key in ["a", "b", "c", "d"] {
+            cache.put(key.into(), entry(60, &format!("{{\"{key}\":1}}")));
+        }
+        let all = [r#"{"a":1}"#, r#"{"b":1}"#, r#"{"a":1}"#, r#"{"c":1}"#, r#"{"d":1}"#];
+        assert_eq!(shown(&cache, &["a", "b", "a", "c", "d"], 9), all, "{engine:?}");
+        assert_eq!(shown(&cache, &["a", "b", "x", "c", "d"], 9), all[..2], "{engine:?}");
+        assert_eq!(shown(&cache, &["a", "b", "a", "c", "d"], 3), all[..4], "{engine:?}");
+        assert_eq!(shown(&cache, &["x", "a"], 9), [""; 0], "{engine:?}");
+        assert_eq!(shown(&cache, &["c"], 9), all[3..4], "{engine:?}");
+        assert_eq!(shown(&cache, &[], 9), [""; 0], "{engine:?}");
+        assert_eq!(shown(&cache, &["a"; AT_ONCE], 99).len(), AT_ONCE, "{engine:?}");
+    }
+}
+
+/// Readers of many shards at once and writers of each: nobody waits for ever, and no key answers for another.
+#[test]
+fn readers_of_several_and_writers_do_not_stop_each_other() {
+    for room in [200, 200_000] {
+        let cache = LocalCache::new(Engine::S3Fifo, room, room * 300);
+        let key = |n: u64| format!("+1303555{n:04}");
+        std::thread::scope(|scope| {
+            for thread in 0..2 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(thread);
+                    for n in 0..30_000 {
+                        let key = key(random.u64(0..150));
+                        cache.put(key.as_str().into(), entry(60, &format!("{{\"k\":\"{key}\",\"n\":{n}}}")));
+                    }
+                });
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(thread);
+                    let mut found = 0;
+                    while found < 30_000 {
+                        let keys: Vec<String> = (0..AT_ONCE).map(|_| key(random.u64(0..150))).collect();
+                        let ids: Vec<&str> = keys.iter().map(String::as_str).collect();
+                        for (told, key) in shown(cache, &ids, 99).iter().zip(&keys) {
+                            assert!(told.contains(key), "{key}: {told}");
+                            found += 1;
+                        }
+                    }
+                });
+            }
+        });
+    }
+}
+
 fn ratio(engine: Engine, room: u64, asks: impl Iterator<Item = u64>) -> f64 {
     let cache = LocalCache::new(engine, room, room * 1000);
     let (mut hits, mut all) = (0_u32, 0_u32);

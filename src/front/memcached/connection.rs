@@ -18,13 +18,14 @@ use crate::deadline::{self, Deadline, Instant, tick_at};
 use crate::front::desk::{Desk, Line};
 use crate::front::listen::DrainWatch;
 use crate::front::memcached::command::{Command, Keep, Refusal, Verb, Words, words};
-use crate::front::memcached::dip::{Look, Wanted, look, write_hit};
+use crate::front::memcached::dip::{Look, Wanted, look, write_hits};
 use crate::front::memcached::input::{Cut, Cutter};
 use crate::front::memcached::key::{Whose, whose};
 use crate::front::memcached::meta::MetaLine;
 use crate::front::memcached::stats::{Tally, VERSION};
 use crate::front::memcached::store::Expires;
 use crate::front::memcached::{Shared, meta_dip, meta_run, plain};
+use crate::policy::Question;
 
 /// Replies are sent when they come to this much, even if more commands wait.
 const OUTPUT_MARK: usize = 32 * 1024;
@@ -52,6 +53,8 @@ pub struct Connection<S, D> {
     output: Vec<u8>,
     /// Where values are built that are not stored as they are sent.
     scratch: Vec<u8>,
+    /// Where questions are kept that are asked at once.
+    questions: Vec<Question>,
     tally: Tally,
     /// When a command that has begun must be whole.
     due: Option<Deadline>,
@@ -89,6 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
             input: Vec::new(),
             output: Vec::new(),
             scratch: Vec::new(),
+            questions: Vec::new(),
             tally: Tally::default(),
             due: None,
         }
@@ -217,22 +221,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
     /// `get` and its kin. What needs no waiting is written at once; from the first key on that does, all are waited
     /// for side by side and written in the order in which they were asked for.
     async fn get(&mut self, keys: &[u8], with_cas: bool, touch: Option<i64>, moment: &mut Moment) -> io::Result<()> {
-        let start = self.output.len();
         let mut left = words(keys);
-        let mut asked = 0;
-        while let Some(key) = left.next() {
-            asked += 1;
+        loop {
             let Shared { desk, form, .. } = &*self.shared;
-            let mut wanted = Wanted { form, with_cas, tick: moment.tick, scratch: &mut self.scratch };
-            if write_hit(&**desk, key, &mut wanted, &mut self.output) {
-                self.tally.gets += 1;
-                self.tally.hits += 1;
-                continue;
+            let Self { scratch, questions, .. } = self;
+            let mut wanted = Wanted { form, with_cas, tick: moment.tick, scratch, questions };
+            let written = write_hits(&**desk, left.clone(), &mut wanted, &mut self.output);
+            self.tally.gets += written.keys as u64;
+            self.tally.hits += written.values as u64;
+            left.by_ref().take(written.keys).for_each(drop);
+            if self.output.len() >= OUTPUT_MARK {
+                self.send().await?;
             }
+            let Some(key) = left.next() else { break };
+            let is_alone = key.len() == keys.trim_ascii().len();
             match look(&*self.shared.desk, key, &self.shared.form, moment.tick) {
                 // One bad key among many must not cost the others.
-                Look::Malformed if asked == 1 && left.clone().next().is_none() => {
-                    self.output.truncate(start);
+                Look::Malformed if is_alone => {
                     self.say(false, MALFORMED);
                     return Ok(());
                 }
@@ -243,9 +248,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
                     break;
                 }
                 look => self.write(key, &look, with_cas, touch, moment.tick),
-            }
-            if self.output.len() >= OUTPUT_MARK {
-                self.send().await?;
             }
         }
         self.say(false, b"END\r\n");

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Record};
 use crate::deadline::{self, Deadline, Instant};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::form::{Form, render};
+use crate::front::memcached::command::Words;
 use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, parts, pose, whose};
 use crate::front::memcached::plain::write_value;
+use crate::lookup::AT_ONCE;
 use crate::policy::Question;
 
 /// What a key comes to.
@@ -43,22 +45,45 @@ pub struct Asking<L> {
     budget: Duration,
 }
 
-/// Writes `VALUE …` if the key asks for a record that the local cache has: the way of nearly every get, with nothing kept
-/// hold of. False leaves it all, the counting too, to [`look`].
-pub fn write_hit<D: Desk>(desk: &D, key: &[u8], wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> bool {
-    let Some((name, rest)) = parts(key) else { return false };
-    let written = desk.with_line(name, |line| {
-        let Ok(posed) = pose(line, rest) else { return false };
-        let Some(answer) = line.hit(&posed.question, wanted.tick) else { return false };
-        let Some(record) = answer.record.as_ref().filter(|_| answer.outcome.has_record()) else { return false };
-        match render(record, wanted.form, line, wanted.scratch) {
-            None | Some(b"") => return false,
-            Some(value) => write_value(key, 1, value, wanted.with_cas.then_some(0), out),
+/// Does all for the keys from the first on that ask one lookup for what the local cache has: the way of nearly every get, with
+/// nothing kept hold of. The next one is left to [`look`].
+pub fn write_hits<D: Desk>(desk: &D, keys: Words<'_>, wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> Written {
+    let mut written = Written::default();
+    let Some((name, _)) = keys.clone().next().and_then(parts) else { return written };
+    let Wanted { form, with_cas, tick, scratch, questions } = wanted;
+    desk.with_line(name, |line| {
+        let mut asked: [&[u8]; AT_ONCE] = [b""; AT_ONCE];
+        questions.clear();
+        for (place, key) in keys.take(AT_ONCE).enumerate() {
+            let Some((_, rest)) = parts(key).filter(|(other, _)| *other == name) else { break };
+            let Ok(posed) = pose(line, rest) else { break };
+            questions.push(posed.question);
+            asked[place] = key;
         }
-        line.answered(Front::Memcached, &answer, Duration::ZERO);
-        true
+        written.keys = line.each_hit(Front::Memcached, questions, *tick, |place, outcome, record| {
+            let record = record.filter(|_| outcome.has_record());
+            if let Some(value) = record.and_then(|record| value(record, form, line, scratch)) {
+                write_value(asked[place], 1, value, with_cas.then_some(0), out);
+                written.values += 1;
+            }
+        });
     });
-    written.unwrap_or(false)
+    written
+}
+
+/// What came of [`write_hits`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Written {
+    /// Keys that are done.
+    pub keys: usize,
+    /// Those of them that have a value.
+    pub values: usize,
+}
+
+/// The value to tell of a record; `None` where there is nothing, which is a miss. Never of length zero: OpenSIPS takes that for
+/// an error.
+fn value<'a>(record: &'a Record, form: &Form, line: &impl Line, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    render(record, form, line, scratch).filter(|value| !value.is_empty())
 }
 
 /// How a get wants its records.
@@ -71,6 +96,8 @@ pub struct Wanted<'a> {
     pub tick: u64,
     /// Where values are built that are not stored as they are sent.
     pub scratch: &'a mut Vec<u8>,
+    /// Where questions are kept that are asked at once.
+    pub questions: &'a mut Vec<Question>,
 }
 
 /// Does all that needs no waiting. `form` is how a record is told where no field is asked for.
@@ -112,11 +139,10 @@ impl<L: Line> Asking<L> {
 }
 
 impl<L: Line> Said<L> {
-    /// The value to tell; `None` where there is nothing, which is a miss. Never of length zero: OpenSIPS takes that for
-    /// an error.
+    /// The value to tell; `None` where there is nothing.
     pub fn value<'a>(&'a self, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let record = self.answer.record.as_ref().filter(|_| self.answer.outcome.has_record())?;
-        render(record, &self.form, &self.line, scratch).filter(|value| !value.is_empty())
+        value(record, &self.form, &self.line, scratch)
     }
 
     /// Writes `VALUE …`, with flags 1: that is how Kamailio knows a text. True if there was something to tell.
