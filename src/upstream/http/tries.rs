@@ -1,5 +1,6 @@
 //! One try of the pipeline's, which may be several requests: the next base URL, a repetition, fresh credentials.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::request::{Draft, nobody};
@@ -56,7 +57,7 @@ impl Asked<'_> {
     /// Each base in its turn, then the repetitions. All share the deadline: one that is not the last gets an equal
     /// part of what is left, so that a silent base does not use up the time of the next.
     async fn at_the_bases(&self, token: Option<&Token>) -> Result<Answer, Failure> {
-        let stamp = Stamp::now();
+        let stamp = Arc::new(Stamp::now());
         let draft = Draft::of(self.http, self.question, &stamp)?;
         let bases = &self.upstream.bases;
         let order = bases.order(now());
