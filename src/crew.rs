@@ -52,8 +52,11 @@ impl Crew {
     /// # Errors
     /// When the system gives no thread.
     pub fn start() -> io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let hands = (0..cores).map(Hand::start).collect::<io::Result<Vec<_>>>()?;
+        Self::with(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    fn with(threads: usize) -> io::Result<Self> {
+        let hands = (0..threads).map(Hand::start).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { hands: hands.into(), ..Self::default() })
     }
 
@@ -126,5 +129,55 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.crew.hands[self.hand].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_threads_everything_runs_where_it_is_begun() {
+        let crew = Crew::default();
+        assert!(crew.for_door().is_none() && crew.place().is_none() && crew.any().is_none());
+        assert!(!serves_here());
+    }
+
+    #[tokio::test]
+    async fn connections_go_where_there_are_the_fewest_and_with_as_few_stay_where_they_came_in() {
+        let crew = Crew::with(3).unwrap();
+        let places: Vec<Place> = (0..9).filter_map(|_| crew.place()).collect();
+        let loads =
+            |crew: &Crew| crew.hands.iter().map(|hand| hand.connections.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        assert_eq!(loads(&crew), [3, 3, 3]);
+        let last = crew.hands[2].handle.clone();
+        let inner = crew.clone();
+        let placed = last.spawn(async move {
+            let place = inner.place().unwrap();
+            assert!(serves_here() && place.is_here());
+            place
+        });
+        let placed = placed.await.unwrap();
+        assert_eq!(loads(&crew), [3, 3, 4]);
+        drop((places, placed));
+        assert_eq!(loads(&crew), [0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_runs_there_ends_with_the_last_of_its_owners() {
+        let crew = Crew::with(1).unwrap();
+        let task = crew.any().unwrap().spawn(std::future::pending::<()>());
+        drop(crew);
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn the_beat_stops_when_no_dip_comes() {
+        let crew = Crew::with(1).unwrap();
+        let hand = crew.any().unwrap();
+        hand.spawn(async { keep_beating() }).await.unwrap();
+        assert_eq!(hand.metrics().num_alive_tasks(), 1);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert_eq!(hand.metrics().num_alive_tasks(), 0);
     }
 }

@@ -348,6 +348,3 @@ impl Lookup {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

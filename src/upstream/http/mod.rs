@@ -145,7 +145,10 @@ impl HttpUpstream {
         let deadline = self.within(deadline);
         let answer = match &self.way {
             Way::Direct(direct) => deadline.limit(direct.fetch(request, wanted)).await,
-            Way::Client(client) => deadline.limit(answer::read(client.execute(self.prepared(request)?), wanted)).await,
+            Way::Client(client) => {
+                let head = client.execute(self.prepared(request)?);
+                deadline.limit(Box::pin(answer::read(head, wanted))).await
+            }
         };
         match answer {
             Some(result) => result,

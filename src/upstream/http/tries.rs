@@ -25,7 +25,8 @@ pub(super) async fn ask(
     let (name, auth) = http.auth_for(question).ok_or_else(nobody)?;
     let source = upstream.tokens.iter().find(|(known, _)| known.as_deref() == name).map(|(_, source)| source);
     let token = match source {
-        Some(source) => Some(source.token(deadline).await?),
+        // Boxed, here and below: what few dips need must not make all of them larger.
+        Some(source) => Some(Box::pin(source.token(deadline)).await?),
         None => None,
     };
     let asked = Asked { upstream, http, question, auth, deadline };
@@ -34,11 +35,11 @@ pub(super) async fn ask(
         return Ok(answer);
     }
     let again = match (source, token) {
-        (Some(source), Some(token)) => match source.renewed(&token, deadline).await? {
-            Some(token) => asked.at_the_bases(Some(&token)).await,
+        (Some(source), Some(token)) => match Box::pin(source.renewed(&token, deadline)).await? {
+            Some(token) => Box::pin(asked.at_the_bases(Some(&token))).await,
             None => return Ok(answer),
         },
-        _ if upstream.secrets_have_changed().await => asked.at_the_bases(None).await,
+        _ if Box::pin(upstream.secrets_have_changed()).await => Box::pin(asked.at_the_bases(None)).await,
         _ => return Ok(answer),
     };
     // What was refused is an answer; that the repetition broke says less.

@@ -88,7 +88,7 @@ impl Direct {
         loop {
             let mut kept = match self.stacks.take(authority) {
                 Some(kept) => kept,
-                None => self.connect(authority).await?,
+                None => Box::pin(self.connect(authority)).await?,
             };
             ready.headers_mut().insert(HOST, kept.host.clone());
             match kept.line.ask(ready, wanted).await {
