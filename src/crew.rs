@@ -9,7 +9,7 @@
 
 mod beat;
 
-pub use beat::keep_beating;
+pub use beat::{has_its_own_runtime, keep_beating};
 
 use std::cell::Cell;
 use std::io;
@@ -106,6 +106,7 @@ impl Hand {
         let (alive, gone) = oneshot::channel::<()>();
         std::thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
             SEAT.set(number + 1);
+            has_its_own_runtime();
             // Nothing is ever sent: the sender's end is the thread's.
             let _ = runtime.block_on(gone);
             runtime.shutdown_background();
