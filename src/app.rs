@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Pulse, Simulated};
 use crate::config::{Config, Endpoint, MemcachedFormat, State};
+use crate::crew::Crew;
 use crate::deadline::{Deadline, now, tick};
 use crate::events::{Event, EventType, Events, Running};
 use crate::front::dns;
@@ -102,6 +103,7 @@ pub struct App {
     config: Config,
     door: Arc<Admin>,
     drain: Drain,
+    crew: Crew,
     closing: watch::Sender<bool>,
     /// `None` without `[control]`: then orders come through the admin listener alone.
     control: Option<Control>,
@@ -121,7 +123,8 @@ impl App {
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
         let events = Arc::new(Events::default());
         let cluster = config.shared.as_ref().map(|shared| Cluster::start(shared.clone(), &config.node.name, &events));
-        let lookups = Arc::new(cluster.clone().map_or_else(Lookups::default, Lookups::sharing));
+        let crew = Crew::start().context("no threads to serve calls with")?;
+        let lookups = Arc::new(cluster.clone().map_or_else(Lookups::default, Lookups::sharing).served_by(&crew));
         lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;
         lookups.set_bundles(config.bundles.clone());
@@ -182,6 +185,7 @@ impl App {
             config,
             door,
             drain: Drain::default(),
+            crew,
             closing,
             control,
             running,
@@ -217,8 +221,9 @@ impl App {
     }
 
     fn listen_http(&mut self) -> anyhow::Result<()> {
-        let listeners =
-            self.config.listen.http.iter().map(|address| Listener::bind(*address)).collect::<Result<Vec<_>, _>>()?;
+        let addresses = &self.config.listen.http;
+        let listeners = addresses.iter().map(|address| Listener::bind(*address)).collect::<Result<Vec<_>, _>>()?;
+        let listeners: Vec<_> = listeners.into_iter().map(|listener| listener.served_by(&self.crew)).collect();
         self.http = listeners.iter().map(Listener::address).collect();
         let settings = Settings { limits: self.limits(), ..Settings::default() };
         self.fronts.spawn(http::serve(listeners, Arc::clone(&self.lookups), settings, self.drain.clone()));
@@ -229,8 +234,8 @@ impl App {
         let mut doors = memcached::Doors::default();
         for endpoint in &self.config.listen.memcached {
             match endpoint {
-                Endpoint::Tcp(address) => doors.tcp.push(Listener::bind(*address)?),
-                Endpoint::Unix(path) => doors.unix.push(UnixDoor::bind(path)?),
+                Endpoint::Tcp(address) => doors.tcp.push(Listener::bind(*address)?.served_by(&self.crew)),
+                Endpoint::Unix(path) => doors.unix.push(UnixDoor::bind(path)?.served_by(&self.crew)),
             }
         }
         self.memcached = doors.tcp.iter().map(Listener::address).collect();
@@ -248,7 +253,7 @@ impl App {
     async fn listen_dns(&mut self) -> anyhow::Result<()> {
         let mut doors = Vec::new();
         for address in &self.config.listen.dns {
-            doors.push(dns::Door::bind(*address).await?);
+            doors.push(dns::Door::bind(*address).await?.served_by(&self.crew));
         }
         self.dns = doors.iter().map(dns::Door::address).collect();
         let settings = dns::Settings { limits: self.limits(), ..dns::Settings::default() };

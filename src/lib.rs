@@ -3,7 +3,7 @@
 //!
 //! The modules stand in the order in which a dip travels:
 //!
-//! - [`deadline`], [`answer`]: the words everybody uses.
+//! - [`deadline`], [`answer`]: the words everybody uses. [`crew`]: the threads that serve.
 //! - `written`: what an operator typed, with the place of every word. Policies and config stand on it.
 //! - [`front`]: bytes in, a question; an answer, bytes out. One module a protocol.
 //! - [`policy`]: what the operator wrote: which questions there are and what an answer means.
@@ -20,6 +20,7 @@
 
 pub mod deadline;
 pub mod answer;
+pub mod crew;
 pub(crate) mod written;
 
 pub mod front;

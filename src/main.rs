@@ -4,8 +4,8 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    // The allocator asks for huge pages, and an idle proxy would hold two megabytes for each that is touched. Refused: no
-    // harm done.
+    // An idle proxy would hold two megabytes for each huge page that is touched. The allocator is built not to ask for them,
+    // since it is asked for memory before this line; this is for systems that give them unasked. Refused: no harm done.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     dipcache::cli::main()
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Groups of modules, from the ground up. A module may import from its own group and from those before it.
 const ORDER: &[&[&str]] = &[
-    &["deadline", "answer"],
+    &["deadline", "answer", "crew"],
     &["written", "policy", "config"],
     &["telemetry", "health", "events", "cache"],
     &["upstream"],

@@ -4,19 +4,61 @@
 
 mod support;
 
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dipcache::deadline::{Deadline, now};
-use dipcache::policy::{Auth, Format, HttpMethod, HttpPolicy, TransportPolicy};
+use dipcache::policy::{Auth, CallerUrl, Format, HttpMethod, HttpPolicy, TransportPolicy};
 use dipcache::upstream::http::{Answer, HttpUpstream, Request};
 use dipcache::upstream::{Failure, FailureKind};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use support::SLACK;
 use support::policies;
 use support::vendor::{Mode, Vendor};
 
 const SOON: Duration = Duration::from_secs(1);
 
-fn client_of(http: HttpPolicy, format: Format) -> HttpUpstream {
+thread_local! {
+    static OVER_THE_OTHER_CLIENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// There are two clients, chosen by the policy, and what is promised here is promised of both.
+macro_rules! over_both_clients {
+    ($($name:ident,)*) => {
+        mod direct { $(#[tokio::test] async fn $name() { super::$name().await })* }
+        mod other {
+            $(#[tokio::test] async fn $name() {
+                super::OVER_THE_OTHER_CLIENT.set(true);
+                super::$name().await
+            })*
+        }
+    };
+}
+
+over_both_clients! {
+    answers_come_over_one_kept_connection,
+    every_status_is_an_answer_and_no_redirect_is_followed,
+    each_fault_is_the_right_kind_of_failure_in_time,
+    bodies_that_make_no_sense_are_answers_that_do_not_decode,
+    a_try_has_its_own_limit_within_the_deadline,
+    no_connection_is_used_again_after_an_answer_was_given_up,
+    a_refusing_vendor_is_found_again_at_once,
+    a_policy_that_looks_at_no_body_reads_none,
+    a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not,
+    the_wire_carries_what_was_rendered,
+    an_unknown_host_and_a_black_hole_are_no_connection,
+    a_connection_that_was_closed_while_it_was_kept_is_replaced,
+    answers_of_every_form_are_read_to_their_end,
+}
+
+fn client_of(mut http: HttpPolicy, format: Format) -> HttpUpstream {
+    if OVER_THE_OTHER_CLIENT.get() {
+        http.caller_url = Some(CallerUrl { allow_private: true });
+    }
     let mut policy = policies::upstream(TransportPolicy::Http(http));
     policy.decoding = format.into();
     let TransportPolicy::Http(http) = &policy.transport else { unreachable!("made above") };
@@ -40,7 +82,6 @@ async fn ask(client: &HttpUpstream, vendor: &Vendor, budget: Duration) -> Result
     result
 }
 
-#[tokio::test]
 async fn answers_come_over_one_kept_connection() {
     let vendor = Vendor::start(Mode::OK).await;
     let client = client();
@@ -52,7 +93,6 @@ async fn answers_come_over_one_kept_connection() {
     assert_eq!((vendor.requests(), vendor.connections()), (20, 1));
 }
 
-#[tokio::test]
 async fn every_status_is_an_answer_and_no_redirect_is_followed() {
     let vendor = Vendor::start(Mode::Redirect).await;
     let client = client();
@@ -70,7 +110,6 @@ async fn every_status_is_an_answer_and_no_redirect_is_followed() {
     assert_eq!((answer.status, &answer.body[..]), (500, &b"{\"error\":1}"[..]));
 }
 
-#[tokio::test]
 async fn each_fault_is_the_right_kind_of_failure_in_time() {
     for (mode, kind) in [
         (Mode::Hang, FailureKind::Timeout),
@@ -97,7 +136,6 @@ async fn each_fault_is_the_right_kind_of_failure_in_time() {
     }
 }
 
-#[tokio::test]
 async fn bodies_that_make_no_sense_are_answers_that_do_not_decode() {
     let vendor = Vendor::start(Mode::DeepJson).await;
     let client = client();
@@ -128,7 +166,6 @@ async fn silence_ends_at_the_deadline_exactly() {
     }
 }
 
-#[tokio::test]
 async fn a_try_has_its_own_limit_within_the_deadline() {
     let vendor = Vendor::start(Mode::Hang).await;
     let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
@@ -141,7 +178,6 @@ async fn a_try_has_its_own_limit_within_the_deadline() {
     assert!(now() - begun < Duration::from_millis(50) + SLACK);
 }
 
-#[tokio::test]
 async fn no_connection_is_used_again_after_an_answer_was_given_up() {
     let vendor = Vendor::start(Mode::OK).await;
     let client = client();
@@ -162,7 +198,67 @@ async fn no_connection_is_used_again_after_an_answer_was_given_up() {
     assert_eq!((vendor.open(), vendor.in_flight()), (1, 0));
 }
 
-#[tokio::test]
+/// Answers what it is told, request by request, and then closes the connection; counts its connections.
+async fn wire(answers: &'static [&'static str], stays: bool) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("its address"));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                for answer in answers {
+                    let mut request = Vec::new();
+                    while !request.ends_with(b"\r\n\r\n") {
+                        let Ok(1..) = stream.read_buf(&mut request).await else { return };
+                    }
+                    for piece in answer.split('|') {
+                        stream.write_all(piece.as_bytes()).await.expect("somebody reads");
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                }
+                if stays {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    (url, connections)
+}
+
+async fn a_connection_that_was_closed_while_it_was_kept_is_replaced() {
+    let (url, connections) = wire(&["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"], false).await;
+    let client = client();
+    for round in 1..5 {
+        let answer = client.fetch(&get(&url), Deadline::after(SOON)).await.expect("an answer");
+        assert_eq!((&answer.body[..], connections.load(Ordering::Relaxed)), (&b"ok"[..], round));
+        // Its end has come by now, and is seen before anything is written.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+async fn answers_of_every_form_are_read_to_their_end() {
+    for (answers, stays, kept) in [
+        (&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwh|ole"; 2], true, true),
+        (&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nwh\r\n|3\r\nole\r\n0\r\n|\r\n"; 2], true, true),
+        (&["HTTP/1.1 103 Early Hints\r\n\r\n|HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"; 2], true, true),
+        (&["HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nwhole"; 2], true, false),
+        (&["HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nwhole"; 2], true, false),
+        (&["HTTP/1.0 200 OK\r\n\r\nwh|ole", ""], false, false),
+    ] {
+        // A connection's own end is the body's in the last of them.
+        let answers: &'static [&'static str] = if stays { answers } else { &answers[..1] };
+        let (url, connections) = wire(answers, stays).await;
+        let client = client();
+        for _ in 0..2 {
+            let answer = client.fetch(&get(&url), Deadline::after(SOON)).await.expect(answers[0]);
+            assert_eq!((answer.status, &answer.body[..]), (200, &b"whole"[..]), "{}", answers[0]);
+        }
+        assert_eq!(connections.load(Ordering::Relaxed), if kept { 1 } else { 2 }, "{}", answers[0]);
+    }
+}
+
 async fn a_refusing_vendor_is_found_again_at_once() {
     let vendor = Vendor::start(Mode::OK).await;
     let client = client();
@@ -177,14 +273,12 @@ async fn a_refusing_vendor_is_found_again_at_once() {
     ask(&client, &vendor, SOON).await.expect("an answer");
 }
 
-#[tokio::test]
 async fn a_policy_that_looks_at_no_body_reads_none() {
     let vendor = Vendor::start(Mode::HugeBody).await;
     let answer = ask(&client_of(policies::http(), Format::None), &vendor, SOON).await.expect("the head");
     assert_eq!((answer.status, answer.body.len()), (200, 0));
 }
 
-#[tokio::test]
 async fn a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
     let mut http = policies::http();
     http.max_body = 10;
@@ -195,7 +289,6 @@ async fn a_body_of_exactly_the_limit_is_read_and_one_byte_more_is_not() {
     assert_eq!(ask(&client, &vendor, SOON).await.expect_err("too much").kind, FailureKind::TooLarge);
 }
 
-#[tokio::test]
 async fn the_wire_carries_what_was_rendered() {
     let vendor = Vendor::start(Mode::OK).await;
     let request = Request {
@@ -220,7 +313,6 @@ async fn the_wire_carries_what_was_rendered() {
     assert!(seen.ends_with("\r\n\r\n{\"n\":\"+1303\"}"), "{seen}");
 }
 
-#[tokio::test]
 async fn an_unknown_host_and_a_black_hole_are_no_connection() {
     let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
     policy.connect_timeout = Duration::from_millis(100);

@@ -218,9 +218,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The runtime that commands need who speak to somebody.
+/// The runtime that commands need who speak to somebody. Calls are served by a [`Crew`](crate::crew::Crew) and not here, so
+/// that one thread will do beside the one that waits for its end.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
 }
 
 /// One further input, as typed: its name and its value.

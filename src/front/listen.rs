@@ -25,6 +25,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
+use crate::crew::{Crew, Place};
 use crate::deadline::Deadline;
 
 /// How long accepting pauses when the system has no descriptor or memory left for another connection.
@@ -72,6 +73,7 @@ pub struct BindError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    crew: Crew,
 }
 
 impl Listener {
@@ -89,7 +91,17 @@ impl Listener {
         socket.listen(4096).map_err(told)?;
         let socket = TcpListener::from_std(socket.into()).map_err(told)?;
         let address = socket.local_addr().map_err(told)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, address, crew: Crew::default() })
+    }
+
+    /// Has its connections served by these threads.
+    pub fn served_by(self, crew: &Crew) -> Self {
+        Self { crew: crew.clone(), ..self }
+    }
+
+    /// The threads that serve its connections.
+    pub fn crew(&self) -> &Crew {
+        &self.crew
     }
 
     /// The address in use, with the port that the system chose.
@@ -113,8 +125,13 @@ pub struct UnixBindError {
 #[derive(Debug)]
 pub struct UnixDoor {
     socket: UnixListener,
-    path: PathBuf,
+    file: SocketFile,
+    crew: Crew,
 }
+
+/// Goes from the disk when it is dropped.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
 
 impl UnixDoor {
     /// Binds and listens; owner and group may connect. A socket that a dead process left behind is replaced.
@@ -130,27 +147,68 @@ impl UnixDoor {
         }
         let socket = UnixListener::bind(path).map_err(told)?;
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o660)).map_err(told)?;
-        Ok(Self { socket, path: path.to_owned() })
+        Ok(Self { socket, file: SocketFile(path.to_owned()), crew: Crew::default() })
+    }
+
+    /// Has its connections served by these threads.
+    pub fn served_by(self, crew: &Crew) -> Self {
+        Self { crew: crew.clone(), ..self }
     }
 }
 
-impl Drop for UnixDoor {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // Somebody may have taken it away already: then there is nothing left to do.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
 /// A place where connections come in.
-pub trait Door: Send + Sync + 'static {
+pub trait Door: Moves {
     /// A connection.
-    type Stream: Send + 'static;
+    type Stream: Moves;
 
     /// The next one, whenever it comes.
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
+    /// Who serves what comes in.
+    fn crew(&self) -> &Crew;
+
     /// Where it is, for the log.
     fn place(&self) -> String;
+}
+
+/// A socket that can be given from one thread's runtime to another's.
+pub trait Moves: Sized + Send + Sync + 'static {
+    /// The same socket, watched by the runtime of the thread that calls this.
+    ///
+    /// # Errors
+    /// When the system cannot watch another one.
+    fn moved(self) -> io::Result<Self>;
+}
+
+impl Moves for TcpStream {
+    fn moved(self) -> io::Result<Self> {
+        Self::from_std(self.into_std()?)
+    }
+}
+
+impl Moves for UnixStream {
+    fn moved(self) -> io::Result<Self> {
+        Self::from_std(self.into_std()?)
+    }
+}
+
+impl Moves for Listener {
+    fn moved(self) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::from_std(self.socket.into_std()?)?, ..self })
+    }
+}
+
+impl Moves for UnixDoor {
+    fn moved(self) -> io::Result<Self> {
+        Ok(Self { socket: UnixListener::from_std(self.socket.into_std()?)?, ..self })
+    }
 }
 
 impl Door for Listener {
@@ -160,6 +218,10 @@ impl Door for Listener {
         let (stream, _) = self.socket.accept().await?;
         prepare(&stream);
         Ok(stream)
+    }
+
+    fn crew(&self) -> &Crew {
+        &self.crew
     }
 
     fn place(&self) -> String {
@@ -175,8 +237,12 @@ impl Door for UnixDoor {
         Ok(stream)
     }
 
+    fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
     fn place(&self) -> String {
-        format!("unix:{}", self.path.display())
+        format!("unix:{}", self.file.0.display())
     }
 }
 
@@ -268,7 +334,12 @@ where
     let room = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
     let mut doors = JoinSet::new();
     for listener in listeners {
-        doors.spawn(accept_all(listener, room.clone(), limits.drain, drain.clone(), connection.clone()));
+        let crew = listener.crew().clone();
+        let work = accept_all(listener, room.clone(), limits.drain, drain.clone(), connection.clone());
+        match crew.for_door() {
+            Some(hand) => doors.spawn_on(work, hand),
+            None => doors.spawn(work),
+        };
     }
     // Dropping this future drops the doors and with them every connection.
     while let Some(ended) = doors.join_next().await {
@@ -279,9 +350,14 @@ where
 async fn accept_all<D, F, C>(listener: D, room: Arc<Semaphore>, patience: Duration, drain: Drain, connection: F)
 where
     D: Door,
-    F: Fn(D::Stream) -> C,
+    F: Fn(D::Stream) -> C + Clone + Send + 'static,
     C: Future<Output = ()> + Send + 'static,
 {
+    let place = listener.place();
+    let listener = match listener.moved() {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(place, %error, "cannot listen"),
+    };
     let mut connections = JoinSet::new();
     let mut watch = drain.watch();
     let mut last_call = std::pin::pin!(async {
@@ -293,15 +369,10 @@ where
             () = &mut last_call => break,
             Some(ended) = connections.join_next() => report(ended),
             (stream, permit) = accept(&listener, &room) => {
-                let work = connection(stream);
-                connections.spawn(async move {
-                    work.await;
-                    drop(permit);
-                });
+                begin(&mut connections, listener.crew().place(), stream, connection.clone(), permit);
             }
         }
     }
-    let address = listener.place();
     drop(listener);
     let all_done = async {
         while let Some(ended) = connections.join_next().await {
@@ -309,9 +380,40 @@ where
         }
     };
     if Deadline::after(patience).limit(all_done).await.is_none() {
-        tracing::warn!(address, left = connections.len(), "drain time is over, cutting off what is left");
+        tracing::warn!(place, left = connections.len(), "drain time is over, cutting off what is left");
         connections.shutdown().await;
     }
+}
+
+/// Runs a connection on its thread.
+fn begin<S, F, C>(
+    connections: &mut JoinSet<()>,
+    place: Option<Place>,
+    stream: S,
+    connection: F,
+    permit: OwnedSemaphorePermit,
+) where
+    S: Moves,
+    F: Fn(S) -> C + Send + 'static,
+    C: Future<Output = ()> + Send + 'static,
+{
+    let Some(place) = place else {
+        let work = connection(stream);
+        connections.spawn(async move {
+            work.await;
+            drop(permit);
+        });
+        return;
+    };
+    let (hand, is_here) = (place.handle().clone(), place.is_here());
+    let work = async move {
+        match if is_here { Ok(stream) } else { stream.moved() } {
+            Ok(stream) => connection(stream).await,
+            Err(error) => tracing::warn!(%error, "a connection is lost: the system cannot watch another one"),
+        }
+        drop((permit, place));
+    };
+    connections.spawn_on(work, &hand);
 }
 
 /// The next connection, once there is room for it.

@@ -1,5 +1,6 @@
 //! One try at one upstream: seat, ask, judge, and bring the end home to its health.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -125,9 +126,11 @@ async fn ask(
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
     let cut = policy.total_timeout.map_or(times.cut, |total| Deadline::after(total).earlier(times.cut));
     let upstream = if pass.is_idle() { member.beside(policy) } else { &member.upstream };
-    let mut asking = Box::pin(cut.limit(upstream.ask(policy, question, cut)));
-    let answered = match times.overdue.limit(&mut asking).await {
-        Some(answered) => answered,
+    let mut asking = pin!(upstream.ask(policy, question, cut));
+    // One clock at a time: the second one matters only once the first has run out.
+    let answered = match times.overdue.earlier(cut).limit(&mut asking).await {
+        Some(answered) => Some(answered),
+        None if cut.passed() => None,
         None => {
             if !is_ours(&pass, times.overdue)
                 && apart::is_one_place(lookup, index)
@@ -135,7 +138,7 @@ async fn ask(
             {
                 note_change(lookup, index, change);
             }
-            asking.await
+            cut.limit(asking).await
         }
     };
     let reading = answered.unwrap_or_else(|| Err(Failure::new(FailureKind::Timeout, "no answer in time")));

@@ -46,6 +46,7 @@ use parking_lot::Mutex;
 use crate::answer::{Answer, Outcome, Record, Source};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
+use crate::crew;
 use crate::deadline::{Deadline, Instant, now, tick};
 use crate::events::{Events, Summary, SummaryKind};
 use crate::health::flags::Mind;
@@ -108,7 +109,7 @@ pub struct Lookup {
     retired: AtomicBool,
     /// What was flushed lately, for who keeps the cache on disk.
     flushed: Mutex<Flushed>,
-    /// Where callers are served: what they may come to wait for runs there, whoever begins it.
+    /// Where callers are served: what they may come to wait for runs there if it is begun where they are not.
     home: Option<tokio::runtime::Handle>,
 }
 
@@ -306,6 +307,7 @@ impl Lookup {
             pilot.land(entry.answer(Source::Local, tick));
             return;
         }
+        crew::keep_beating();
         let lookup = Arc::clone(self);
         self.spawn_home(async move { sharing::fly(&lookup, question, pilot, purpose).await });
     }
@@ -345,14 +347,15 @@ impl Lookup {
         self.cluster.as_ref()
     }
 
-    /// Runs something that callers may come to wait for: never on the thread of warm jobs, which has no time for them.
+    /// Runs something that callers may come to wait for: on this thread if it serves, else on one that does, and never
+    /// on the one of warm jobs, which has no time for them.
     fn spawn_home<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
         match &self.home {
-            Some(home) => home.spawn(work),
-            None => tokio::spawn(work),
+            Some(home) if !crew::serves_here() => home.spawn(work),
+            _ => tokio::spawn(work),
         }
     }
 
@@ -386,6 +389,3 @@ impl Lookup {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,10 +5,12 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 
 use crate::answer::Outcome;
 use crate::cache::LocalCache;
 use crate::config::Bundle;
+use crate::crew::Crew;
 use crate::deadline::{now, wall_clock};
 use crate::events::Events;
 use crate::health::{Allowance, FailedTargets, Override, Spend, Verdict};
@@ -28,6 +30,7 @@ pub struct Lookups {
     failed: Arc<FailedTargets>,
     cluster: Option<Arc<Cluster>>,
     edition: AtomicU64,
+    crew: Crew,
 }
 
 /// An upstream that could not be built.
@@ -47,6 +50,11 @@ impl Lookups {
     /// None yet; all of them will share what they know with other nodes.
     pub fn sharing(cluster: Arc<Cluster>) -> Self {
         Self { cluster: Some(cluster), ..Self::default() }
+    }
+
+    /// Has their dips made by these threads.
+    pub fn served_by(self, crew: &Crew) -> Self {
+        Self { crew: crew.clone(), ..self }
     }
 
     /// What they share with other nodes.
@@ -128,6 +136,7 @@ impl Lookups {
                         room: Arc::clone(&self.room),
                         peers: Arc::downgrade(&self.current),
                         failed: Arc::clone(&self.failed),
+                        home: self.crew.any().cloned().or_else(|| Handle::try_current().ok()),
                     };
                     Arc::new(Lookup::build(policy, old, around)?)
                 }
@@ -172,6 +181,7 @@ struct Around {
     room: Arc<Room>,
     peers: Weak<ArcSwap<Vec<Arc<Lookup>>>>,
     failed: Arc<FailedTargets>,
+    home: Option<Handle>,
 }
 
 impl Lookup {
@@ -202,7 +212,7 @@ impl Lookup {
             verdict.follow(old.verdict.cluster());
         }
         let mind = old.map(|old| Arc::clone(&old.mind)).unwrap_or_default();
-        let Around { events, cluster, room, peers, failed } = around;
+        let Around { events, cluster, room, peers, failed, home } = around;
         let before = old.and_then(|old| old.spend.as_ref());
         let spend = policy.chain.cost.clone().map(|cost| Spend::new(cost, before));
         // What was spent before a reload is spent still.
@@ -238,7 +248,7 @@ impl Lookup {
             since: now(),
             retired: AtomicBool::new(false),
             flushed: Mutex::default(),
-            home: tokio::runtime::Handle::try_current().ok(),
+            home,
         })
     }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::answer::Outcome;
+use crate::crew;
 use crate::deadline::{Deadline, now, tick};
 use crate::health::{Pass, Refused};
 use crate::lookup::Lookup;
@@ -65,6 +66,7 @@ impl Lookup {
                 ticket.landed()
             }
             Some(Boarding::Lead(pilot, ticket)) => {
+                crew::keep_beating();
                 let lookup = Arc::clone(self);
                 let lane = Lane::Idle(Some(idle.0));
                 tokio::spawn(async move { race::race(&lookup, question, pilot, now(), lane).await });

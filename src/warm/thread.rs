@@ -9,6 +9,8 @@ use std::io;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::crew;
+
 /// What `nice` calls it: a tenth of a worker's share.
 const LITTLE_IMPORTANCE: i32 = 10;
 
@@ -29,6 +31,7 @@ impl Apart {
         let handle = runtime.handle().clone();
         let (alive, gone) = oneshot::channel::<()>();
         std::thread::Builder::new().name("warm".to_owned()).spawn(move || {
+            crew::has_its_own_runtime();
             // A system that does not allow it only loses the courtesy.
             let _ = rustix::process::setpriority_process(None, LITTLE_IMPORTANCE);
             // Nothing is ever sent: the sender's end is the thread's.

@@ -32,6 +32,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
+use crate::crew::Crew;
 use crate::front::desk::Desk;
 use crate::front::listen::{self, BindError, Drain, Limits, Listener};
 
@@ -80,6 +81,11 @@ impl Door {
         }
     }
 
+    /// Has what comes in served by these threads.
+    pub fn served_by(self, crew: &Crew) -> Self {
+        Self { tcp: self.tcp.served_by(crew), ..self }
+    }
+
     /// The address in use, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.tcp.address()
@@ -92,7 +98,11 @@ pub async fn serve<D: Desk>(doors: Vec<Door>, desk: Arc<D>, settings: Settings, 
     let baker = Arc::new(cookie::Baker::default());
     for door in doors {
         let (desk, baker) = (Arc::clone(&desk), Arc::clone(&baker));
-        datagrams.spawn(over_udp::serve(door.udp, desk, baker, settings, drain.clone()));
+        let work = over_udp::serve(door.udp, desk, baker, settings, drain.clone());
+        match door.tcp.crew().for_door() {
+            Some(hand) => datagrams.spawn_on(work, hand),
+            None => datagrams.spawn(work),
+        };
         listeners.push(door.tcp);
     }
     let watched = drain.clone();

@@ -38,6 +38,10 @@ struct Post<D: Desk> {
 
 /// Answers until `drain` begins and nothing is left in hand, or its time is over.
 pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, baker: Arc<Baker>, settings: Settings, drain: Drain) {
+    let socket = match socket.into_std().and_then(UdpSocket::from_std) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(%error, "cannot listen for datagrams"),
+    };
     let (waiting, shelf) = (JoinSet::new(), Shelf::default());
     let mut post = Post { socket: Arc::new(socket), desk, baker, settings, waiting, shelf, output: Vec::new() };
     let mut watch = drain.watch();

@@ -76,7 +76,7 @@ pub struct Reading {
     /// HTTP: the status.
     pub status: Option<u16>,
     /// HTTP: header names in lower case, and values.
-    pub headers: Vec<(String, String)>,
+    pub headers: Arc<[(String, String)]>,
     /// HTTP: the body as text, bad bytes replaced; in Base64 where its format is `binary`.
     pub text: Arc<str>,
     /// The decoded body; undefined where it did not decode.
@@ -113,7 +113,7 @@ impl Reading {
             Ok(body) => (body, None),
             Err(why) => (Value::UNDEFINED, Some(why)),
         };
-        Self { status: Some(status), text: text.into(), body, undecoded, headers, ..Self::default() }
+        Self { status: Some(status), text: text.into(), body, undecoded, headers: headers.into(), ..Self::default() }
     }
 
     /// The first header of this lower-case name.

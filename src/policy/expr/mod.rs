@@ -14,6 +14,7 @@ mod check;
 mod environment;
 mod habits;
 mod known;
+mod path;
 mod place;
 mod scope;
 #[cfg(test)]
@@ -25,10 +26,11 @@ use minijinja::{Environment, Expression, Value};
 
 use super::ambient::{self, Ambient};
 use crate::policy::maps::Maps;
+use path::Path;
 
 pub(crate) use environment::filter_names;
 pub use place::Place;
-pub use scope::Scope;
+pub use scope::{Later, Scope};
 
 /// The names that every expression and template may use.
 pub const QUESTION_NAMES: [&str; 1] = ["key"];
@@ -45,6 +47,7 @@ const MAX_SOURCE: usize = 64 * 1024;
 pub struct Expr {
     source: String,
     maps: Option<Arc<Maps>>,
+    path: Option<Path>,
     run: Expression<'static, 'static>,
 }
 
@@ -94,7 +97,7 @@ impl Expr {
         let run = environment::shared()
             .compile_expression_owned(source.to_owned())
             .map_err(|error| check::not_parsed(source, &error, check::EXPRESSION))?;
-        Ok(Self { source: source.to_owned(), maps: own(maps), run })
+        Ok(Self { source: source.to_owned(), maps: own(maps), path: Path::of(source), run })
     }
 
     /// The text that it was compiled from.
@@ -112,7 +115,10 @@ impl Expr {
     /// # Errors
     /// When a filter refuses its input, two values do not go together, or the run takes too long.
     pub fn eval(&self, scope: &Scope) -> Result<Value, ExprError> {
-        self.run.eval(scope.with_maps(self.maps.as_ref())).map_err(ExprError::from)
+        match &self.path {
+            Some(path) => Ok(path.walk(scope)),
+            None => self.run.eval(scope.with_maps(self.maps.as_ref())).map_err(ExprError::from),
+        }
     }
 
     /// Runs it and asks whether the result counts as true.

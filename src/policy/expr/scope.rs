@@ -3,7 +3,7 @@
 //! A scope holds its trees by reference: building one copies the key, the inputs and the headers, and
 //! none of the body, the answers or the rows.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, Serde};
@@ -13,6 +13,12 @@ use crate::policy::filters::OWN_MAPS;
 use crate::policy::input::WANT;
 use crate::policy::maps::Maps;
 use crate::policy::{Question, Reading};
+
+/// Names whose values are made when somebody looks.
+pub trait Later: std::fmt::Debug + Send + Sync {
+    /// The value of this name, if it is one of them; the same one each time.
+    fn get(&self, name: &str) -> Option<Value>;
+}
 
 /// What expressions see: `key`, the declared inputs, and what an upstream said, if it has said something.
 #[derive(Clone, Debug)]
@@ -28,6 +34,11 @@ impl Scope {
     pub fn of_question_and(question: &Question, further: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
         let further = further.into_iter().collect();
         Self(Value::from_object(Names { further, ..Names::of(question, None) }))
+    }
+
+    /// The question's names, and others beside them that are made when they are looked at.
+    pub fn of_question_later(question: &Question, later: Arc<dyn Later>) -> Self {
+        Self(Value::from_object(Names { later: Some(later), ..Names::of(question, None) }))
     }
 
     /// What a table's fields see: the columns of one row as `row`, and no question.
@@ -86,14 +97,17 @@ struct Names {
     inputs: Vec<(Arc<str>, Value)>,
     said: Option<Said>,
     further: Vec<(&'static str, Value)>,
+    later: Option<Arc<dyn Later>>,
 }
 
 #[derive(Debug)]
 struct Said {
     status: Value,
-    headers: Value,
+    sent: Arc<[(String, String)]>,
+    /// Made of `sent` when somebody looks at it, which most policies never do.
+    headers: OnceLock<Value>,
     body: Value,
-    text: Value,
+    text: Arc<str>,
     rcode: Value,
     answers: Value,
     rows: Value,
@@ -106,7 +120,7 @@ impl Names {
             .named_inputs()
             .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, |value| input(name, value))))
             .collect();
-        Self { key: Value::from(question.key.as_str()), inputs, said, further: Vec::new() }
+        Self { key: Value::from(question.key.as_str()), inputs, said, further: Vec::new(), later: None }
     }
 }
 
@@ -119,9 +133,10 @@ impl Said {
     fn of(reading: &Reading) -> Self {
         Self {
             status: reading.status.map_or(Value::UNDEFINED, Value::from),
-            headers: headers(&reading.headers),
+            sent: Arc::clone(&reading.headers),
+            headers: OnceLock::new(),
             body: reading.body.clone(),
-            text: Value::from(&reading.text),
+            text: Arc::clone(&reading.text),
             rcode: reading.rcode.as_deref().map_or(Value::UNDEFINED, Value::from),
             answers: reading.answers.clone(),
             rows: reading.rows.clone(),
@@ -132,9 +147,9 @@ impl Said {
     fn get(&self, name: &str) -> Option<Value> {
         let value = match name {
             "status" => &self.status,
-            "headers" => &self.headers,
+            "headers" => self.headers.get_or_init(|| headers(&self.sent)),
             "body" => &self.body,
-            "text" => &self.text,
+            "text" => return Some(Value::from(Arc::clone(&self.text))),
             "rcode" => &self.rcode,
             "answers" => &self.answers,
             "rows" => &self.rows,
@@ -174,6 +189,9 @@ impl Object for Names {
         }
         if let Some((_, value)) = self.further.iter().find(|(known, _)| *known == name) {
             return Some(value.clone());
+        }
+        if let Some(value) = self.later.as_ref().and_then(|later| later.get(name)) {
+            return Some(value);
         }
         self.said.as_ref().and_then(|said| said.get(name))
     }

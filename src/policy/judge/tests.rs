@@ -51,7 +51,8 @@ fn http(status: u16, body: &str) -> Reading {
 }
 
 fn with_header(mut reading: Reading, name: &str, value: &str) -> Reading {
-    reading.headers.push((name.to_owned(), value.to_owned()));
+    let new = (name.to_owned(), value.to_owned());
+    reading.headers = reading.headers.iter().cloned().chain([new]).collect();
     reading
 }
 

@@ -57,10 +57,7 @@ pub(super) async fn read(
 async fn body(mut response: Response, limit: usize) -> Result<Bytes, Failure> {
     let declared = response.content_length().unwrap_or(0);
     if declared > limit as u64 {
-        return Err(Failure::new(
-            FailureKind::TooLarge,
-            format!("a body of {declared} bytes; at most {limit} are read"),
-        ));
+        return Err(too_long(declared, limit));
     }
     // What is declared is below the limit by now, so a vendor cannot make us reserve more than that.
     let mut whole = BytesMut::with_capacity(declared as usize);
@@ -73,8 +70,13 @@ async fn body(mut response: Response, limit: usize) -> Result<Bytes, Failure> {
     Ok(whole.freeze())
 }
 
+/// A body that is not even begun.
+pub(super) fn too_long(declared: u64, limit: usize) -> Failure {
+    Failure::new(FailureKind::TooLarge, format!("a body of {declared} bytes; at most {limit} are read"))
+}
+
 /// The part of a head that a reading keeps.
-fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut room = HEAD_KEPT;
     let mut kept = Vec::with_capacity(headers.len().min(HEADERS_KEPT));
     for (name, value) in headers {
@@ -111,7 +113,7 @@ fn kind(error: &reqwest::Error) -> FailureKind {
     }
 }
 
-fn is_too_large(cause: &(dyn Error + 'static)) -> bool {
+pub(super) fn is_too_large(cause: &(dyn Error + 'static)) -> bool {
     cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large)
 }
 

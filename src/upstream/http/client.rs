@@ -8,12 +8,15 @@ use reqwest::tls::Version;
 use reqwest::{Certificate, Client, Identity, Method, Proxy, Url, redirect};
 
 use super::{named, public};
-use crate::policy::{HttpMethod, HttpPolicy, Secret, UpstreamPolicy};
+use crate::policy::{HttpMethod, HttpPolicy, Secret, UpstreamPolicy, Wire};
 use crate::upstream::{Failure, FailureKind};
 
 /// Shorter than the 60 s after which common load balancers close an idle connection, so that it is
 /// we who close it and no request meets a connection on its way out.
-const IDLE: Duration = Duration::from_secs(50);
+pub(super) const IDLE: Duration = Duration::from_secs(50);
+
+/// After this much silence the system asks whether the vendor still lives.
+pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// How often an HTTP/2 connection is asked whether it still lives, and how long it may take to say so.
 /// A stream that was given up leaves its connection in use, so a dead one must be found some other way.
@@ -54,12 +57,12 @@ pub(super) fn build(policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Client
         builder = builder.no_proxy();
     }
     builder
-        .user_agent(wire.user_agent.as_deref().unwrap_or(concat!("dipcache/", env!("CARGO_PKG_VERSION"))))
+        .user_agent(user_agent(wire))
         .local_address(wire.source_address)
         .tls_version_min(if wire.tls.only_1_3 { Version::TLS_1_3 } else { Version::TLS_1_2 })
         .connect_timeout(policy.connect_timeout)
         .tcp_nodelay(true)
-        .tcp_keepalive(Duration::from_secs(30))
+        .tcp_keepalive(KEEPALIVE)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(policy.concurrency.max(1))
         .http2_keep_alive_interval(PING_EVERY)
@@ -110,6 +113,11 @@ fn identity(cert: &Path, key: &Secret) -> Result<Identity, Failure> {
 fn proxy(url: &Secret) -> Result<Proxy, Failure> {
     Proxy::all(url.current().as_str())
         .map_err(|_| Failure::new(FailureKind::Policy, "the proxy's URL is none: write http://host:port"))
+}
+
+/// What we call ourselves.
+pub(super) fn user_agent(wire: &Wire) -> &str {
+    wire.user_agent.as_deref().unwrap_or(concat!("dipcache/", env!("CARGO_PKG_VERSION")))
 }
 
 /// The client's word for a method.

@@ -20,6 +20,7 @@
 mod answer;
 mod bases;
 mod client;
+mod direct;
 mod named;
 mod public;
 mod request;
@@ -42,12 +43,13 @@ use crate::deadline::{Deadline, Instant, now};
 use crate::policy::{Auth, Decoding, HttpPolicy, Question, Reading, Secret, UpstreamPolicy};
 use crate::upstream::{Failure, FailureKind};
 use bases::Bases;
+use direct::Direct;
 use token::TokenSource;
 
 /// A REST vendor.
 #[derive(Debug)]
 pub struct HttpUpstream {
-    client: reqwest::Client,
+    way: Way,
     /// All that must be hidden, and read anew when it is refused.
     secrets: Vec<Secret>,
     /// Users and passwords that are hidden together, too.
@@ -65,20 +67,38 @@ pub struct HttpUpstream {
     public_only: bool,
 }
 
+/// Who sends the requests.
+#[derive(Debug)]
+enum Way {
+    Direct(Box<Direct>),
+    Client(reqwest::Client),
+}
+
+impl Way {
+    fn build(policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Self, Failure> {
+        match direct::serves(http) {
+            true => Ok(Self::Direct(Box::new(Direct::build(policy, http)?))),
+            false => Ok(Self::Client(client::build(policy, http)?)),
+        }
+    }
+}
+
 impl HttpUpstream {
     /// Makes the client. Opens no connection yet.
     ///
     /// # Errors
     /// When a file or URL that the policy names for TLS or the proxy does not do.
     pub fn build(policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Self, Failure> {
-        let client = client::build(policy, http)?;
-        let token_source = |(name, auth): (Option<&str>, &Auth)| match auth {
-            Auth::OAuth2(oauth2) => Some((name.map(str::to_owned), TokenSource::new(oauth2, client.clone()))),
+        let way = Way::build(policy, http)?;
+        let token_source = |(name, auth): (Option<&str>, &Auth)| match (auth, &way) {
+            (Auth::OAuth2(oauth2), Way::Client(client)) => {
+                Some((name.map(str::to_owned), TokenSource::new(oauth2, client.clone())))
+            }
             _ => None,
         };
         Ok(Self {
             tokens: http.auths().filter_map(token_source).collect(),
-            client,
+            way,
             secrets: http.secrets(),
             basics: http.basics(),
             bases: Bases::new(&http.bases, &http.weights),
@@ -97,7 +117,7 @@ impl HttpUpstream {
     /// # Errors
     /// As [`HttpUpstream::build`].
     pub fn build_beside(&self, policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Self, Failure> {
-        Ok(Self { tokens: self.tokens.clone(), client: client::build(policy, http)?, ..Self::build(policy, http)? })
+        Ok(Self { tokens: self.tokens.clone(), way: Way::build(policy, http)?, ..Self::build(policy, http)? })
     }
 
     /// Fetches what dips will need, tokens that is, before the first of them comes. Needs a runtime.
@@ -121,9 +141,16 @@ impl HttpUpstream {
     /// `Timeout` at the deadline, `Connect` without a connection, `Protocol` for what is no HTTP or ends early,
     /// `TooLarge` past a bound.
     pub async fn fetch(&self, request: &Request, deadline: Deadline) -> Result<Answer, Failure> {
-        let request = self.prepared(request)?;
         let wanted = if self.decoding.wants_no_body() { 0 } else { self.max_body };
-        match self.within(deadline).limit(answer::read(self.client.execute(request), wanted)).await {
+        let deadline = self.within(deadline);
+        let answer = match &self.way {
+            Way::Direct(direct) => deadline.limit(direct.fetch(request, wanted)).await,
+            Way::Client(client) => {
+                let head = client.execute(self.prepared(request)?);
+                deadline.limit(Box::pin(answer::read(head, wanted))).await
+            }
+        };
+        match answer {
             Some(result) => result,
             None => Err(Failure::new(FailureKind::Timeout, "no whole answer by the deadline")),
         }

@@ -3,6 +3,9 @@
 //! Rendering ends here: what a template escaped is not touched again. The one exception is written
 //! into [`Request::checked_url`]: a URL that would arrive at the vendor as another path is refused.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -58,6 +61,7 @@ pub fn render(http: &HttpPolicy, question: &Question) -> Result<Request, Failure
 /// # Errors
 /// As [`render`].
 pub fn render_at(http: &HttpPolicy, question: &Question, stamp: &Stamp) -> Result<Request, Failure> {
+    let stamp = &Arc::new(stamp.clone());
     let (_, auth) = http.auth_for(question).ok_or_else(nobody)?;
     let mut request = Draft::of(http, question, stamp)?.at(http.bases.first().map(String::as_str));
     request.authorise(auth);
@@ -82,8 +86,8 @@ impl Draft {
     ///
     /// # Errors
     /// [`FailureKind::Policy`] when one refuses the question.
-    pub(super) fn of(http: &HttpPolicy, question: &Question, stamp: &Stamp) -> Result<Self, Failure> {
-        let scope = Scope::of_question_and(question, stamp.names());
+    pub(super) fn of(http: &HttpPolicy, question: &Question, stamp: &Arc<Stamp>) -> Result<Self, Failure> {
+        let scope = Scope::of_question_later(question, Arc::<Stamp>::clone(stamp));
         let mut headers = Vec::with_capacity(http.headers.len() + 3);
         for (name, value) in &http.headers {
             let value = value.render(&scope).map_err(|error| refused(&format!("header `{name}`"), &error))?;
@@ -197,20 +201,26 @@ impl Request {
         redactor.hide(&lines)
     }
 
+    /// The URL as it goes on the wire.
+    ///
+    /// # Errors
+    /// As [`Request::checked_url`].
+    pub(super) fn target(&self) -> Result<Cow<'_, str>, Failure> {
+        // A parser would leave this as it is.
+        let is_clean = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&()*+,;=%".contains(&byte);
+        if self.url.bytes().all(is_clean) {
+            self.does_not_climb()?;
+            return Ok(Cow::Borrowed(&self.url));
+        }
+        Ok(Cow::Owned(self.checked_url()?.into()))
+    }
+
     /// The URL for the client.
     ///
-    /// URL parsers take `.` and `..` segments out, `%2e` included, turn a backslash into a slash and drop tabs
-    /// and line ends: with a value of the caller's in the path, another resource than the policy's would be asked.
-    /// Such a URL is refused; whatever else the parser does is to escape what may not stand in a URL.
+    /// # Errors
+    /// [`FailureKind::Policy`] where it is none, is not `http` or `https`, or would arrive as another one.
     pub(super) fn checked_url(&self) -> Result<Url, Failure> {
-        let path = self.url.split(['?', '#']).next().unwrap_or_default();
-        let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-        if path.split('/').any(dots) || self.url.contains(|c: char| c == '\\' || c.is_ascii_control()) {
-            return Err(Failure::new(
-                FailureKind::Policy,
-                "the URL of this question has a `.` or `..` segment, a backslash or a control character: narrow the input's type",
-            ));
-        }
+        self.does_not_climb()?;
         let url = Url::parse(&self.url)
             .map_err(|error| Failure::new(FailureKind::Policy, format!("the rendered URL is none: {error}")))?;
         if matches!(url.scheme(), "http" | "https") && url.has_host() {
@@ -221,6 +231,24 @@ impl Request {
                 "the rendered URL does not start with http:// or https:// and a host",
             ))
         }
+    }
+
+    /// URL parsers take `.` and `..` segments out, `%2e` included, turn a backslash into a slash and drop tabs
+    /// and line ends: with a value of the caller's in the path, another resource than the policy's would be asked.
+    /// Such a URL is refused; whatever else the parser does is to escape what may not stand in a URL.
+    fn does_not_climb(&self) -> Result<(), Failure> {
+        let path = self.url.split(['?', '#']).next().unwrap_or_default();
+        let dots = |segment: &str| match segment.len() {
+            1 | 2 | 3 | 4 | 6 => matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."),
+            _ => false,
+        };
+        if path.split('/').any(dots) || self.url.contains(|c: char| c == '\\' || c.is_ascii_control()) {
+            return Err(Failure::new(
+                FailureKind::Policy,
+                "the URL of this question has a `.` or `..` segment, a backslash or a control character: narrow the input's type",
+            ));
+        }
+        Ok(())
     }
 
     /// The headers for the client, secret ones marked so that no log shows them.

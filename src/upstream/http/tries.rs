@@ -1,5 +1,6 @@
 //! One try of the pipeline's, which may be several requests: the next base URL, a repetition, fresh credentials.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::request::{Draft, nobody};
@@ -24,7 +25,8 @@ pub(super) async fn ask(
     let (name, auth) = http.auth_for(question).ok_or_else(nobody)?;
     let source = upstream.tokens.iter().find(|(known, _)| known.as_deref() == name).map(|(_, source)| source);
     let token = match source {
-        Some(source) => Some(source.token(deadline).await?),
+        // Boxed, here and below: what few dips need must not make all of them larger.
+        Some(source) => Some(Box::pin(source.token(deadline)).await?),
         None => None,
     };
     let asked = Asked { upstream, http, question, auth, deadline };
@@ -33,11 +35,11 @@ pub(super) async fn ask(
         return Ok(answer);
     }
     let again = match (source, token) {
-        (Some(source), Some(token)) => match source.renewed(&token, deadline).await? {
-            Some(token) => asked.at_the_bases(Some(&token)).await,
+        (Some(source), Some(token)) => match Box::pin(source.renewed(&token, deadline)).await? {
+            Some(token) => Box::pin(asked.at_the_bases(Some(&token))).await,
             None => return Ok(answer),
         },
-        _ if upstream.secrets_have_changed().await => asked.at_the_bases(None).await,
+        _ if Box::pin(upstream.secrets_have_changed()).await => Box::pin(asked.at_the_bases(None)).await,
         _ => return Ok(answer),
     };
     // What was refused is an answer; that the repetition broke says less.
@@ -56,7 +58,7 @@ impl Asked<'_> {
     /// Each base in its turn, then the repetitions. All share the deadline: one that is not the last gets an equal
     /// part of what is left, so that a silent base does not use up the time of the next.
     async fn at_the_bases(&self, token: Option<&Token>) -> Result<Answer, Failure> {
-        let stamp = Stamp::now();
+        let stamp = Arc::new(Stamp::now());
         let draft = Draft::of(self.http, self.question, &stamp)?;
         let bases = &self.upstream.bases;
         let order = bases.order(now());

@@ -1,0 +1,184 @@
+//! The threads that serve calls: one a core, each with a runtime of its own.
+//!
+//! A connection lives on one thread from its first byte to its last, and the dips that it begins live there with it: what
+//! wakes whom wakes it without a system call, and no second processor has to be called out of its sleep for a miss. (With
+//! threads that steal work from each other a miss cost twice as much; ARCHITECTURE has the figures.) The price is that
+//! a connection stays where it is when its thread is the busier one, so a new one goes to the thread with the fewest.
+//!
+//! What serves nobody (orders, journals, the cluster, admin) runs elsewhere, on the runtime that the program began with.
+
+mod beat;
+
+pub use beat::{has_its_own_runtime, keep_beating};
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+thread_local! {
+    static SEAT: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The threads. Clones share them; they end when the last is dropped. The default has none: everything then runs
+/// where it is begun.
+#[derive(Clone, Debug, Default)]
+pub struct Crew {
+    hands: Arc<[Hand]>,
+    doors: Arc<AtomicUsize>,
+}
+
+/// One thread.
+#[derive(Debug)]
+struct Hand {
+    handle: Handle,
+    connections: AtomicUsize,
+    _alive: oneshot::Sender<()>,
+}
+
+/// A connection's place on a thread; free again when dropped.
+#[derive(Debug)]
+pub struct Place {
+    crew: Crew,
+    hand: usize,
+}
+
+impl Crew {
+    /// Starts one thread for each core that this process may use.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start() -> io::Result<Self> {
+        Self::with(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    fn with(threads: usize) -> io::Result<Self> {
+        let hands = (0..threads).map(Hand::start).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { hands: hands.into(), ..Self::default() })
+    }
+
+    /// Where the next door is kept: each in its turn.
+    pub fn for_door(&self) -> Option<&Handle> {
+        let turn = self.doors.fetch_add(1, Ordering::Relaxed);
+        Some(&self.hands.get(turn % self.hands.len().max(1))?.handle)
+    }
+
+    /// The place for a new connection: where there are the fewest, and with as few here, here.
+    pub fn place(&self) -> Option<Place> {
+        let here = self.here();
+        let load = |(number, hand): &(usize, &Hand)| (hand.connections.load(Ordering::Relaxed), Some(*number) != here);
+        let (hand, chosen) = self.hands.iter().enumerate().min_by_key(load)?;
+        chosen.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Place { crew: self.clone(), hand })
+    }
+
+    /// Where what callers will wait for is begun by somebody who is none of the crew.
+    pub fn any(&self) -> Option<&Handle> {
+        self.hands.first().map(|hand| &hand.handle)
+    }
+
+    /// The number of this thread among these, if it is one of them.
+    fn here(&self) -> Option<usize> {
+        let number = SEAT.get().checked_sub(1)?;
+        let is_ours = Handle::try_current()
+            .is_ok_and(|now| self.hands.get(number).is_some_and(|hand| hand.handle.id() == now.id()));
+        is_ours.then_some(number)
+    }
+}
+
+/// True on a thread that serves: what callers wait for may be begun right here.
+pub fn serves_here() -> bool {
+    SEAT.get() > 0
+}
+
+/// The number of this thread among those that serve, from 1 on; 0 for all others. What is kept once a thread is found by it.
+pub fn seat() -> usize {
+    SEAT.get()
+}
+
+impl Hand {
+    fn start(number: usize) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (alive, gone) = oneshot::channel::<()>();
+        std::thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
+            SEAT.set(number + 1);
+            has_its_own_runtime();
+            // Nothing is ever sent: the sender's end is the thread's.
+            let _ = runtime.block_on(gone);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, connections: AtomicUsize::new(0), _alive: alive })
+    }
+}
+
+impl Place {
+    /// The thread's runtime.
+    pub fn handle(&self) -> &Handle {
+        &self.crew.hands[self.hand].handle
+    }
+
+    /// True when it is the thread that asks.
+    pub fn is_here(&self) -> bool {
+        self.crew.here() == Some(self.hand)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.crew.hands[self.hand].connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_threads_everything_runs_where_it_is_begun() {
+        let crew = Crew::default();
+        assert!(crew.for_door().is_none() && crew.place().is_none() && crew.any().is_none());
+        assert!(!serves_here());
+    }
+
+    #[tokio::test]
+    async fn connections_go_where_there_are_the_fewest_and_with_as_few_stay_where_they_came_in() {
+        let crew = Crew::with(3).unwrap();
+        let places: Vec<Place> = (0..9).filter_map(|_| crew.place()).collect();
+        let loads =
+            |crew: &Crew| crew.hands.iter().map(|hand| hand.connections.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        assert_eq!(loads(&crew), [3, 3, 3]);
+        let last = crew.hands[2].handle.clone();
+        let inner = crew.clone();
+        let placed = last.spawn(async move {
+            let place = inner.place().unwrap();
+            assert!(serves_here() && place.is_here());
+            place
+        });
+        let placed = placed.await.unwrap();
+        assert_eq!(loads(&crew), [3, 3, 4]);
+        drop((places, placed));
+        assert_eq!(loads(&crew), [0, 0, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_runs_there_ends_with_the_last_of_its_owners() {
+        let crew = Crew::with(1).unwrap();
+        let task = crew.any().unwrap().spawn(std::future::pending::<()>());
+        drop(crew);
+        assert!(task.await.unwrap_err().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn the_beat_stops_when_no_dip_comes() {
+        let crew = Crew::with(1).unwrap();
+        let hand = crew.any().unwrap();
+        hand.spawn(async { keep_beating() }).await.unwrap();
+        assert_eq!(hand.metrics().num_alive_tasks(), 1);
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert_eq!(hand.metrics().num_alive_tasks(), 0);
+    }
+}
