@@ -180,6 +180,17 @@ impl Record {
     }
 }
 
+/// A fresh answer from the local cache, where it lies: for who tells it at once and keeps nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// See [`Answer::outcome`].
+    pub outcome: Outcome,
+    /// See [`Answer::record`].
+    pub record: Option<&'a Record>,
+    /// See [`Answer::ttl`].
+    pub ttl: i64,
+}
+
 /// What the pipeline gives back to a front: always something, always in time.
 #[derive(Clone, Debug)]
 pub struct Answer {

@@ -55,6 +55,14 @@ impl Seen<'_> {
         share < 1.0 && tick.saturating_sub(self.born) as f64 > f64::from(self.fresh_ms) * share
     }
 
+    /// How much longer it is fresh, in seconds; negative for a stale one. Rounded down, so that a positive figure is never a
+    /// promise too long.
+    #[inline]
+    pub fn ttl(&self, tick: u64) -> i64 {
+        // Both fit an i64: see `tick`.
+        (i64::from(self.fresh_ms) - tick.saturating_sub(self.born) as i64).div_euclid(1000)
+    }
+
     /// A copy to keep.
     #[inline]
     pub fn entry(&self) -> Entry {
@@ -152,14 +160,13 @@ impl Entry {
     /// What a caller is told, of an entry that is his alone.
     #[inline]
     pub fn into_answer(self, source: Source, tick: u64) -> Answer {
-        let age = tick.saturating_sub(self.born);
+        let (age, ttl) = (self.age_ms(tick), self.seen().ttl(tick));
         Answer {
             outcome: self.outcome,
             source,
             record: self.record,
             age: Duration::from_millis(age),
-            // Rounded down, so that a positive figure is never a promise too long. Both fit an i64: see `tick`.
-            ttl: (i64::from(self.fresh_ms) - age as i64).div_euclid(1000),
+            ttl,
             retry_after: None,
             collapsed: false,
         }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer::{Answer, Outcome, Record};
+use crate::answer::{Answer, Told};
 use crate::config::Bundle;
 use crate::deadline::Deadline;
 use crate::front::Front;
@@ -76,7 +76,7 @@ pub trait Line: Clone + Send + Sync + 'static {
         _front: Front,
         _questions: &[Question],
         _tick: u64,
-        _f: impl FnMut(usize, Outcome, Option<&Record>),
+        _f: impl FnMut(usize, Told<'_>) -> bool,
     ) -> usize {
         0
     }
@@ -170,7 +170,7 @@ impl Line for Arc<Lookup> {
         front: Front,
         questions: &[Question],
         tick: u64,
-        f: impl FnMut(usize, Outcome, Option<&Record>),
+        f: impl FnMut(usize, Told<'_>) -> bool,
     ) -> usize {
         Lookup::each_hit(self, front, questions, tick, f)
     }

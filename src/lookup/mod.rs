@@ -43,7 +43,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::answer::{Answer, Outcome, Record, Source};
+use crate::answer::{Answer, Outcome, Source, Told};
 use crate::cache::LocalCache;
 use crate::cache::entry::{Entry, Freshness};
 use crate::crew;
@@ -137,37 +137,36 @@ impl Lookup {
     }
 
     /// Tells `f` what the local cache has for these questions (at most [`AT_ONCE`] of them) where it lies, one after the other
-    /// until one is not there or not fresh; how many it told, which it counts. What is left is for [`Lookup::hit_at`]. `f` must be
+    /// until one is not there or not fresh, or `f` does not take it; how many it took, which are counted. What is left is for [`Lookup::hit_at`]. `f` must be
     /// short: it holds up who wants to write there.
     pub fn each_hit(
         self: &Arc<Self>,
         front: FrontName,
         questions: &[Question],
         tick: u64,
-        mut f: impl FnMut(usize, Outcome, Option<&Record>),
+        mut f: impl FnMut(usize, Told<'_>) -> bool,
     ) -> usize {
         if self.tables_only || self.steers {
             let mut told = |(place, question)| {
                 let answer = self.hit_at(question, tick)?;
-                f(place, answer.outcome, answer.record.as_ref());
-                self.answered(front, &answer, Duration::ZERO);
-                Some(())
+                let told = Told { outcome: answer.outcome, record: answer.record.as_ref(), ttl: answer.ttl };
+                f(place, told).then(|| self.answered(front, &answer, Duration::ZERO))
             };
             return questions.iter().enumerate().map_while(&mut told).count();
         }
         let (mut found, mut late) = (0, [false; AT_ONCE]);
         let ids = from_fn(|place| questions.get(place).map_or("", |question| question.id.as_str()));
         let told = self.local.each_of(&ids, questions.len(), |place, seen| {
-            let fresh = seen.freshness(tick) == Freshness::Fresh;
-            if fresh {
-                f(place, seen.outcome, seen.record);
+            let told = Told { outcome: seen.outcome, record: seen.record, ttl: seen.ttl(tick) };
+            let took = seen.freshness(tick) == Freshness::Fresh && f(place, told);
+            if took {
                 late[place] = seen.is_past(self.policy.cache.refresh_ahead, tick);
                 match seen.outcome {
                     Outcome::Found => found += 1,
                     other => self.answered(front, &Answer::empty(other, Source::Local), Duration::ZERO),
                 }
             }
-            fresh
+            took
         });
         self.meters.hits(front, found);
         let late = questions.iter().zip(late).filter(|(_, late)| *late);

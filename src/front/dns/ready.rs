@@ -5,10 +5,10 @@
 //! when it gives the very record that the bytes were made of are they sent, with the query's id, its spelling of the
 //! name and the time that is left. Everything unusual (options, flags, several questions) takes the long way.
 
-use std::time::Duration;
+use std::slice::from_ref;
 
 use ahash::RandomState;
-use std::collections::HashMap;
+use hashbrown::HashTable;
 
 use crate::answer::{Answer, Outcome, Record, Source};
 use crate::front::Front;
@@ -36,7 +36,8 @@ const MOST: usize = 32_768;
 
 /// Replies by question.
 pub struct Shelf<L> {
-    replies: HashMap<Box<[u8]>, Ready<L>, RandomState>,
+    replies: HashTable<Ready<L>>,
+    state: RandomState,
     /// The lookups that these replies are of.
     edition: u64,
     /// Where a query's key is built.
@@ -48,9 +49,26 @@ struct Ready<L> {
     line: L,
     question: Question,
     record: Record,
-    bytes: Box<[u8]>,
-    /// Where the TTLs stand.
-    lives: Box<[u16]>,
+    /// The key, the reply, and where in it the TTLs stand, two bytes each: all that an answer reads beside the cache, in one piece.
+    text: Box<[u8]>,
+    /// Where the reply begins in it.
+    reply: u16,
+    /// Where the places of the TTLs begin.
+    lives: u16,
+}
+
+impl<L> Ready<L> {
+    fn key(&self) -> &[u8] {
+        &self.text[..self.reply.into()]
+    }
+
+    fn reply(&self) -> &[u8] {
+        &self.text[self.reply.into()..self.lives.into()]
+    }
+
+    fn lives(&self) -> impl Iterator<Item = usize> {
+        self.text[self.lives.into()..].as_chunks().0.iter().map(|place| u16::from_be_bytes(*place).into())
+    }
 }
 
 /// What a reply was made of.
@@ -65,7 +83,7 @@ pub struct Made<L> {
 
 impl<L> Default for Shelf<L> {
     fn default() -> Self {
-        Self { replies: HashMap::default(), edition: 0, key: Vec::new() }
+        Self { replies: HashTable::new(), state: RandomState::new(), edition: 0, key: Vec::new() }
     }
 }
 
@@ -77,23 +95,26 @@ impl<L: Line> Shelf<L> {
             self.replies.clear();
         }
         let Some(end) = plain(query, &mut self.key) else { return false };
-        let Some(ready) = self.replies.get(&*self.key) else { return false };
-        let Some(answer) = ready.line.hit(&ready.question, tick) else { return false };
-        if !is_plain_hit(&answer) || !answer.record.as_ref().is_some_and(|record| record.is_same(&ready.record)) {
+        let hash = self.state.hash_one(&*self.key);
+        let Some(ready) = self.replies.find(hash, |ready| ready.key() == self.key) else { return false };
+        let said = ready.line.each_hit(Front::Dns, from_ref(&ready.question), tick, |_, told| {
+            let same =
+                told.outcome == Outcome::Found && told.record.is_some_and(|record| record.is_same(&ready.record));
+            if same {
+                out.clear();
+                out.extend_from_slice(ready.reply());
+                let life = reply::fresh_ttl(told.ttl).to_be_bytes();
+                ready.lives().for_each(|place| out[place..place + 4].copy_from_slice(&life));
+            }
+            same
+        });
+        if said == 0 {
             return false;
         }
-        out.clear();
-        out.extend_from_slice(&ready.bytes);
         out[..2].copy_from_slice(&query[..2]);
         // Whether recursion is wanted is told back (RFC 1035, section 4.1.1).
         out[2] = out[2] & !1 | query[2] & 1;
         out[HEADER..end].copy_from_slice(&query[HEADER..end]);
-        let life = reply::ttl(&answer).to_be_bytes();
-        for place in &ready.lives {
-            let place = usize::from(*place);
-            out[place..place + 4].copy_from_slice(&life);
-        }
-        ready.line.answered(Front::Dns, &answer, Duration::ZERO);
         true
     }
 
@@ -107,8 +128,13 @@ impl<L: Line> Shelf<L> {
             self.replies.clear();
         }
         let Made { line, question, record } = made;
-        let ready = Ready { line, question, record, bytes: reply.into(), lives };
-        self.replies.insert(self.key.as_slice().into(), ready);
+        let text = [&*self.key, reply, &lives].concat().into();
+        // A key is no longer than a query, and a reply no longer than `SMALL`.
+        let begins = self.key.len() as u16;
+        let ready = Ready { line, question, record, text, reply: begins, lives: begins + reply.len() as u16 };
+        let hash = |key: &[u8]| self.state.hash_one(key);
+        let place = self.replies.entry(hash(&self.key), |ready| ready.key() == self.key, |ready| hash(ready.key()));
+        place.insert(ready);
     }
 }
 
@@ -154,8 +180,8 @@ fn name_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Where the TTLs of a reply's records stand.
-fn lives(reply: &[u8]) -> Option<Box<[u16]>> {
+/// Where the TTLs of a reply's records stand, two bytes each.
+fn lives(reply: &[u8]) -> Option<Vec<u8>> {
     let number = |at: usize| Some(u16::from_be_bytes([*reply.get(at)?, *reply.get(at + 1)?]));
     // No error, not cut short.
     if reply.get(3)? & 0x0f != 0 || reply.get(2)? & 0x02 != 0 || number(4)? != 1 {
@@ -167,11 +193,11 @@ fn lives(reply: &[u8]) -> Option<Box<[u16]>> {
     for _ in 0..records {
         at = owner_end(reply, at)?;
         if number(at)? != OPT {
-            lives.push(u16::try_from(at + 4).ok()?);
+            lives.extend(u16::try_from(at + 4).ok()?.to_be_bytes());
         }
         at += 10 + usize::from(number(at + 8)?);
     }
-    (at == reply.len()).then(|| lives.into())
+    (at == reply.len()).then_some(lives)
 }
 
 /// Where a record's owner ends: a name that may end in a pointer.
@@ -243,7 +269,8 @@ mod tests {
         reply.extend_from_slice(b"\x01a\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x7f\x00\x00\x01");
         reply.extend_from_slice(b"\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00");
         let start = QUERY.len() as u16;
-        assert_eq!(lives(&reply).as_deref(), Some([start + 6, start + 16 + 8].as_slice()));
+        let places = [start + 6, start + 16 + 8].map(u16::to_be_bytes);
+        assert_eq!(lives(&reply).as_deref(), Some(places.as_flattened()));
         assert_eq!(lives(&reply[..reply.len() - 1]), None);
         reply[2] |= 2;
         assert_eq!(lives(&reply), None, "cut short");

@@ -122,8 +122,13 @@ fn nothing(asked: Asked, code: ResponseCode, life: u32) -> Message {
 pub fn ttl(answer: &Answer) -> u32 {
     match answer.source {
         Source::Stale | Source::Fallback => STOPGAP_TTL,
-        _ => u32::try_from(answer.ttl.clamp(1, i64::from(i32::MAX))).unwrap_or(1),
+        _ => fresh_ttl(answer.ttl),
     }
+}
+
+/// The TTL of records that are fresh for so many seconds.
+pub fn fresh_ttl(seconds: i64) -> u32 {
+    u32::try_from(seconds.clamp(1, i64::from(i32::MAX))).unwrap_or(1)
 }
 
 /// The reply's bytes. What is larger than `size` goes without records and says so: the client asks again over TCP.

@@ -60,12 +60,13 @@ pub fn write_hits<D: Desk>(desk: &D, keys: Words<'_>, wanted: &mut Wanted<'_>, o
             questions.push(posed.question);
             asked[place] = key;
         }
-        written.keys = line.each_hit(Front::Memcached, questions, *tick, |place, outcome, record| {
-            let record = record.filter(|_| outcome.has_record());
+        written.keys = line.each_hit(Front::Memcached, questions, *tick, |place, told| {
+            let record = told.record.filter(|_| told.outcome.has_record());
             if let Some(value) = record.and_then(|record| value(record, form, line, scratch)) {
                 write_value(asked[place], 1, value, with_cas.then_some(0), out);
                 written.values += 1;
             }
+            true
         });
     });
     written
