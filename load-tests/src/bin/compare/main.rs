@@ -4,6 +4,7 @@
 //! processes, is what is compared, as ratios within one run. Each round asks every server in turn.
 
 mod floor;
+mod misses;
 mod peers;
 mod report;
 
@@ -115,7 +116,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<bool> {
         None => std::env::current_exe()?.with_file_name("dipcache"),
     };
     let binary = std::fs::canonicalize(&binary).with_context(|| format!("no proxy at {}", binary.display()))?;
-    let (mut done, mut latencies) = (Vec::new(), String::new());
+    let (mut done, mut latencies, mut all_kept) = (Vec::new(), String::new(), true);
     for kind in [Kind::Http, Kind::Memcached, Kind::Dns] {
         if arguments.only.is_some_and(|only| only != kind) {
             continue;
@@ -128,8 +129,10 @@ fn compare(arguments: &Arguments) -> anyhow::Result<bool> {
             done.push(course);
         }
         if kind == Kind::Http {
-            latencies = report::latencies(&troupe)?;
+            let (misses, kept) = misses::compare(&troupe, arguments.rounds)?;
+            latencies = report::latencies(&troupe)? + &misses;
             println!("{latencies}");
+            all_kept &= kept;
         }
     }
     let bars = report::bars(&done);
@@ -137,7 +140,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<bool> {
     if let Some(file) = &arguments.write {
         report::write(file, &done, &latencies, &bars)?;
     }
-    Ok(bars.iter().all(|bar| bar.kept))
+    Ok(all_kept && bars.iter().all(|bar| bar.kept))
 }
 
 /// Every server in turn, again and again.
