@@ -24,7 +24,7 @@ use load_tests::stage::Unavailable;
         target/release/load-tests list               # what there is\n  \
         target/release/load-tests run brown-out      # one of them\n  \
         target/release/load-tests run                # all of them\n  \
-        target/release/load-tests run ./my-own.toml --dipcache target/dist/dipcache\n\n\
+        target/release/load-tests run ./my-own.toml --dipcache /usr/bin/dipcache\n\n\
         Exit codes: 0 every promise was kept, 1 one broke or a scenario could not be run, 2 wrong usage."
 )]
 struct Arguments {
