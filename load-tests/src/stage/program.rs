@@ -91,9 +91,23 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        // A master that is killed leaves its workers behind.
+        let family = descendants(self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for pid in family.into_iter().filter_map(|pid| Pid::from_raw(pid as i32)) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
+}
+
+/// A process's children, theirs, and so on.
+fn descendants(pid: u32) -> Vec<u32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let children = children
+        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()).collect::<Vec<_>>());
+    children.flat_map(|child| std::iter::once(child).chain(descendants(child))).collect()
 }
 
 /// What a process has used so far.
@@ -108,14 +122,9 @@ pub(crate) fn spent(pid: u32) -> Spent {
 
 /// What a process and all its descendants have used so far.
 pub fn spent_by_family(pid: u32) -> Spent {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let children = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let children: Vec<u32> = children
-        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
-        .collect();
-    children
+    descendants(pid)
         .into_iter()
-        .map(spent_by_family)
+        .map(spent)
         .fold(spent(pid), |sum, child| Spent { cpu: sum.cpu + child.cpu, resident: sum.resident + child.resident })
 }
 
