@@ -16,9 +16,9 @@ use support::{SLACK, policies};
 use tokio::net::TcpListener;
 
 fn client(change: impl FnOnce(&mut HttpPolicy)) -> HttpUpstream {
-    let mut http = policies::http();
+    let mut http = policies::https();
     change(&mut http);
-    let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
+    let mut policy = policies::upstream(TransportPolicy::Http(policies::https()));
     policy.decoding = Format::Text.into();
     HttpUpstream::build(&policy, &http).expect("a client")
 }
@@ -66,9 +66,9 @@ async fn http2_is_spoken_where_offered_over_one_connection() {
 #[tokio::test]
 async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-    let mut policy = policies::upstream(TransportPolicy::Http(policies::http()));
+    let mut policy = policies::upstream(TransportPolicy::Http(policies::https()));
     policy.connect_timeout = Duration::from_millis(100);
-    let client = HttpUpstream::build(&policy, &policies::http()).expect("a client");
+    let client = HttpUpstream::build(&policy, &policies::https()).expect("a client");
     let begun = now();
     let failure = ask(&client, listener.local_addr().expect("an address")).await.expect_err("silence");
     assert_eq!(failure.kind, FailureKind::Connect, "{failure}");

@@ -58,6 +58,11 @@ pub fn http() -> HttpPolicy {
     }
 }
 
+/// The same over TLS.
+pub fn https() -> HttpPolicy {
+    HttpPolicy { url: Template::compile("https://127.0.0.1/", &[], Place::Url).expect("a template"), ..http() }
+}
+
 /// Addresses from these servers, with recursion and EDNS.
 pub fn dns(servers: &[SocketAddr], try_timeout: Duration) -> DnsPolicy {
     DnsPolicy {

@@ -83,6 +83,10 @@ impl Direct {
     /// As [`HttpUpstream::fetch`](super::HttpUpstream::fetch).
     pub(super) async fn fetch(&self, request: &Request, wanted: usize) -> Result<Answer, Failure> {
         let target = request.target()?;
+        if !target.starts_with(SCHEME) {
+            request.checked_url()?;
+            return Err(Failure::new(FailureKind::Bug, "this client speaks plain HTTP only"));
+        }
         let (authority, path) = authority(&target);
         let mut ready = self.prepared(request, path)?;
         loop {
