@@ -7,17 +7,19 @@
 //!
 //! What serves nobody (orders, journals, the cluster, admin) runs elsewhere, on the runtime that the program began with.
 
+mod alone;
 mod beat;
 
-pub use beat::{has_its_own_runtime, keep_beating};
+pub use alone::Alone;
+pub use beat::keep_beating;
 
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 thread_local! {
     static SEAT: Cell<usize> = const { Cell::new(0) };
@@ -34,9 +36,8 @@ pub struct Crew {
 /// One thread.
 #[derive(Debug)]
 struct Hand {
-    handle: Handle,
+    thread: Alone,
     connections: AtomicUsize,
-    _alive: oneshot::Sender<()>,
 }
 
 /// A connection's place on a thread; free again when dropped.
@@ -60,10 +61,13 @@ impl Crew {
         Ok(Self { hands: hands.into(), ..Self::default() })
     }
 
-    /// Where the next door is kept: each in its turn.
-    pub fn for_door(&self) -> Option<&Handle> {
+    /// Has a door kept, as one of these tasks: by each thread in its turn.
+    pub fn keep_door(&self, tasks: &mut JoinSet<()>, work: impl Future<Output = ()> + Send + 'static) {
         let turn = self.doors.fetch_add(1, Ordering::Relaxed);
-        Some(&self.hands.get(turn % self.hands.len().max(1))?.handle)
+        match self.hands.get(turn % self.hands.len().max(1)) {
+            Some(hand) => tasks.spawn_on(work, hand.handle()),
+            None => tasks.spawn(work),
+        };
     }
 
     /// The place for a new connection: where there are the fewest, and with as few here, here.
@@ -77,14 +81,14 @@ impl Crew {
 
     /// Where what callers will wait for is begun by somebody who is none of the crew.
     pub fn any(&self) -> Option<&Handle> {
-        self.hands.first().map(|hand| &hand.handle)
+        self.hands.first().map(Hand::handle)
     }
 
     /// The number of this thread among these, if it is one of them.
     fn here(&self) -> Option<usize> {
         let number = SEAT.get().checked_sub(1)?;
         let is_ours = Handle::try_current()
-            .is_ok_and(|now| self.hands.get(number).is_some_and(|hand| hand.handle.id() == now.id()));
+            .is_ok_and(|now| self.hands.get(number).is_some_and(|hand| hand.handle().id() == now.id()));
         is_ours.then_some(number)
     }
 }
@@ -101,24 +105,19 @@ pub fn seat() -> usize {
 
 impl Hand {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
-        let (alive, gone) = oneshot::channel::<()>();
-        std::thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
-            SEAT.set(number + 1);
-            has_its_own_runtime();
-            // Nothing is ever sent: the sender's end is the thread's.
-            let _ = runtime.block_on(gone);
-            runtime.shutdown_background();
-        })?;
-        Ok(Self { handle, connections: AtomicUsize::new(0), _alive: alive })
+        let thread = Alone::start(format!("serve-{number}"), move || SEAT.set(number + 1))?;
+        Ok(Self { thread, connections: AtomicUsize::new(0) })
+    }
+
+    fn handle(&self) -> &Handle {
+        self.thread.handle()
     }
 }
 
 impl Place {
     /// The thread's runtime.
     pub fn handle(&self) -> &Handle {
-        &self.crew.hands[self.hand].handle
+        self.crew.hands[self.hand].handle()
     }
 
     /// True when it is the thread that asks.
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn without_threads_everything_runs_where_it_is_begun() {
         let crew = Crew::default();
-        assert!(crew.for_door().is_none() && crew.place().is_none() && crew.any().is_none());
+        assert!(crew.place().is_none() && crew.any().is_none());
         assert!(!serves_here());
     }
 
@@ -151,7 +150,7 @@ mod tests {
         let loads =
             |crew: &Crew| crew.hands.iter().map(|hand| hand.connections.load(Ordering::Relaxed)).collect::<Vec<_>>();
         assert_eq!(loads(&crew), [3, 3, 3]);
-        let last = crew.hands[2].handle.clone();
+        let last = crew.hands[2].handle().clone();
         let inner = crew.clone();
         let placed = last.spawn(async move {
             let place = inner.place().unwrap();

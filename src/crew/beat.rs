@@ -18,7 +18,7 @@ thread_local! {
 }
 
 /// This thread's runtime runs here and nowhere else: from now on it may beat.
-pub fn has_its_own_runtime() {
+pub(super) fn may_beat() {
     ALONE.set(true);
 }
 

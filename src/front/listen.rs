@@ -336,10 +336,7 @@ where
     for listener in listeners {
         let crew = listener.crew().clone();
         let work = accept_all(listener, room.clone(), limits.drain, drain.clone(), connection.clone());
-        match crew.for_door() {
-            Some(hand) => doors.spawn_on(work, hand),
-            None => doors.spawn(work),
-        };
+        crew.keep_door(&mut doors, work);
     }
     // Dropping this future drops the doors and with them every connection.
     while let Some(ended) = doors.join_next().await {

@@ -137,8 +137,8 @@ impl Lookup {
     }
 
     /// Tells `f` what the local cache has for these questions (at most [`AT_ONCE`] of them) where it lies, one after the other
-    /// until one is not there or not fresh, or `f` does not take it; how many it took, which are counted. What is left is for [`Lookup::hit_at`]. `f` must be
-    /// short: it holds up who wants to write there.
+    /// until one is not there or not fresh, or `f` does not take it; how many it took, which are counted. What is left is
+    /// for [`Lookup::hit_at`]. `f` must be short: it holds up who wants to write there.
     pub fn each_hit(
         self: &Arc<Self>,
         front: FrontName,

@@ -33,6 +33,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::crew::Alone;
 use crate::events::Events;
 use crate::lookup::Lookups;
 
@@ -42,7 +43,6 @@ pub use restart::{Leave, Loading};
 pub use tally::{State, Tally, Told};
 
 use keeper::Keeper;
-use thread::Apart;
 
 /// Jobs at once.
 const MOST_JOBS: usize = 16;
@@ -57,7 +57,7 @@ pub struct Warming {
     wanted: Mutex<HashMap<String, Option<i64>>>,
     has_wish: Notify,
     /// Where jobs run, from the first one on; `None`: the system gave no thread, and they run among all others.
-    apart: OnceLock<Option<Apart>>,
+    apart: OnceLock<Option<Alone>>,
     stopping: AtomicBool,
 }
 
@@ -180,9 +180,9 @@ impl Warming {
 
     /// Runs it where it takes no call's time.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        let apart = self
-            .apart
-            .get_or_init(|| Apart::start().inspect_err(|error| tracing::warn!(%error, "no thread for warm jobs")).ok());
+        let apart = self.apart.get_or_init(|| {
+            thread::start().inspect_err(|error| tracing::warn!(%error, "no thread for warm jobs")).ok()
+        });
         match apart {
             Some(apart) => apart.handle().spawn(work),
             None => tokio::spawn(work),

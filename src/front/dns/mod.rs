@@ -99,10 +99,7 @@ pub async fn serve<D: Desk>(doors: Vec<Door>, desk: Arc<D>, settings: Settings, 
     for door in doors {
         let (desk, baker) = (Arc::clone(&desk), Arc::clone(&baker));
         let work = over_udp::serve(door.udp, desk, baker, settings, drain.clone());
-        match door.tcp.crew().for_door() {
-            Some(hand) => datagrams.spawn_on(work, hand),
-            None => datagrams.spawn(work),
-        };
+        door.tcp.crew().keep_door(&mut datagrams, work);
         listeners.push(door.tcp);
     }
     let watched = drain.clone();

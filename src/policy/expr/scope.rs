@@ -1,7 +1,7 @@
 //! What expressions see.
 //!
-//! A scope holds its trees by reference: building one copies the key, the inputs and the headers, and
-//! none of the body, the answers or the rows.
+//! A scope holds its trees by reference: building one copies the key and the inputs, and
+//! none of the headers, the body, the answers or the rows.
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +20,12 @@ pub trait Later: std::fmt::Debug + Send + Sync {
     fn get(&self, name: &str) -> Option<Value>;
 }
 
+impl Later for Vec<(&'static str, Value)> {
+    fn get(&self, name: &str) -> Option<Value> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+    }
+}
+
 /// What expressions see: `key`, the declared inputs, and what an upstream said, if it has said something.
 #[derive(Clone, Debug)]
 pub struct Scope(pub(super) Value);
@@ -32,8 +38,7 @@ impl Scope {
 
     /// The question's names, and others beside them.
     pub fn of_question_and(question: &Question, further: impl IntoIterator<Item = (&'static str, Value)>) -> Self {
-        let further = further.into_iter().collect();
-        Self(Value::from_object(Names { further, ..Names::of(question, None) }))
+        Self::of_question_later(question, Arc::new(further.into_iter().collect::<Vec<_>>()))
     }
 
     /// The question's names, and others beside them that are made when they are looked at.
@@ -96,7 +101,6 @@ struct Names {
     key: Value,
     inputs: Vec<(Arc<str>, Value)>,
     said: Option<Said>,
-    further: Vec<(&'static str, Value)>,
     later: Option<Arc<dyn Later>>,
 }
 
@@ -120,7 +124,7 @@ impl Names {
             .named_inputs()
             .map(|(name, value)| (name.clone(), value.map_or(Value::UNDEFINED, |value| input(name, value))))
             .collect();
-        Self { key: Value::from(question.key.as_str()), inputs, said, further: Vec::new(), later: None }
+        Self { key: Value::from(question.key.as_str()), inputs, said, later: None }
     }
 }
 
@@ -185,9 +189,6 @@ impl Object for Names {
             return Some(self.key.clone());
         }
         if let Some((_, value)) = self.inputs.iter().find(|(known, _)| &**known == name) {
-            return Some(value.clone());
-        }
-        if let Some((_, value)) = self.further.iter().find(|(known, _)| *known == name) {
             return Some(value.clone());
         }
         if let Some(value) = self.later.as_ref().and_then(|later| later.get(name)) {

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
-use bytes::{Bytes, BytesMut};
-use reqwest::Response;
+use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Response, StatusCode};
 
 use super::public::NotPublic;
+use super::whole::Whole;
 use crate::policy::{Decoding, Reading};
 use crate::upstream::{Failure, FailureKind};
 
@@ -33,6 +34,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Of a head and the whole body.
+    pub(super) fn of(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+        let content_type = headers.get(CONTENT_TYPE);
+        Self {
+            status: status.as_u16(),
+            content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            headers: kept(headers),
+            body,
+        }
+    }
+
     /// Decodes it for rules and fields.
     pub fn into_reading(self, decoding: &Decoding) -> Reading {
         Reading::of_http(self.status, self.headers, &self.body, decoding)
@@ -44,39 +56,18 @@ pub(super) async fn read(
     head: impl Future<Output = Result<Response, reqwest::Error>>,
     max_body: usize,
 ) -> Result<Answer, Failure> {
-    let response = head.await.map_err(failure)?;
-    let status = response.status().as_u16();
-    let headers = kept(response.headers());
-    let content_type =
-        response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let body = if max_body == 0 { Bytes::new() } else { body(response, max_body).await? };
-    Ok(Answer { status, headers, content_type, body })
-}
-
-/// Reads the body; a declared length past the limit is not even begun.
-async fn body(mut response: Response, limit: usize) -> Result<Bytes, Failure> {
-    let declared = response.content_length().unwrap_or(0);
-    if declared > limit as u64 {
-        return Err(too_long(declared, limit));
+    let mut response = head.await.map_err(failure)?;
+    let mut whole = Whole::begin(if max_body == 0 { 0 } else { response.content_length().unwrap_or(0) }, max_body)?;
+    while max_body > 0
+        && let Some(piece) = response.chunk().await.map_err(failure)?
+    {
+        whole.add(piece)?;
     }
-    // What is declared is below the limit by now, so a vendor cannot make us reserve more than that.
-    let mut whole = BytesMut::with_capacity(declared as usize);
-    while let Some(piece) = response.chunk().await.map_err(failure)? {
-        if whole.len() + piece.len() > limit {
-            return Err(Failure::new(FailureKind::TooLarge, format!("the body goes on past {limit} bytes")));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole.freeze())
-}
-
-/// A body that is not even begun.
-pub(super) fn too_long(declared: u64, limit: usize) -> Failure {
-    Failure::new(FailureKind::TooLarge, format!("a body of {declared} bytes; at most {limit} are read"))
+    Ok(Answer::of(response.status(), response.headers(), whole.done()))
 }
 
 /// The part of a head that a reading keeps.
-pub(super) fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
     let mut room = HEAD_KEPT;
     let mut kept = Vec::with_capacity(headers.len().min(HEADERS_KEPT));
     for (name, value) in headers {

@@ -28,6 +28,7 @@ mod sign;
 mod stamp;
 mod token;
 mod tries;
+mod whole;
 
 pub use answer::Answer;
 pub use request::{Request, render, render_at};
@@ -117,7 +118,7 @@ impl HttpUpstream {
     /// # Errors
     /// As [`HttpUpstream::build`].
     pub fn build_beside(&self, policy: &UpstreamPolicy, http: &HttpPolicy) -> Result<Self, Failure> {
-        Ok(Self { tokens: self.tokens.clone(), way: Way::build(policy, http)?, ..Self::build(policy, http)? })
+        Ok(Self { tokens: self.tokens.clone(), ..Self::build(policy, http)? })
     }
 
     /// Fetches what dips will need, tokens that is, before the first of them comes. Needs a runtime.

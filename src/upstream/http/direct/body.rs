@@ -7,6 +7,7 @@ use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
+use crate::upstream::http::whole::goes_on_past;
 use crate::upstream::{Failure, FailureKind};
 
 /// Unpacks what we have said we take (RFC 9110 section 8.4.1), up to the limit; what is packed some other way stays as it is.
@@ -22,7 +23,7 @@ pub(super) fn unpacked(headers: &mut HeaderMap, body: Bytes, limit: usize) -> Re
         .read_to_end(&mut whole)
         .map_err(|error| Failure::new(FailureKind::Protocol, format!("the body does not unpack: {error}")))?;
     if whole.len() > limit {
-        return Err(Failure::new(FailureKind::TooLarge, format!("the body goes on past {limit} bytes")));
+        return Err(goes_on_past(limit));
     }
     headers.remove(CONTENT_ENCODING);
     headers.remove(CONTENT_LENGTH);

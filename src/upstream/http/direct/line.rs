@@ -4,17 +4,17 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::body::unpacked;
-use crate::upstream::http::answer::{Answer, chain, is_too_large, kept, too_long};
+use crate::upstream::http::answer::{Answer, chain, is_too_large};
+use crate::upstream::http::whole::Whole;
 use crate::upstream::{Failure, FailureKind};
 
 type Sent = Request<Full<Bytes>>;
@@ -85,38 +85,17 @@ impl Line {
         };
         // It comes back to rest, or to its end, in this turn.
         self.turn().await;
-        let content_type = head.headers.get(CONTENT_TYPE);
-        Ok(Answer {
-            status: head.status.as_u16(),
-            content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-            headers: kept(&head.headers),
-            body,
-        })
+        Ok(Answer::of(head.status, &head.headers, body))
     }
 
-    /// The body as it comes, a declared length past the limit not even begun.
     async fn body(&mut self, body: Incoming, limit: usize) -> Result<Bytes, Failure> {
-        let declared = body.size_hint().exact().unwrap_or(0);
-        if declared > limit as u64 {
-            return Err(too_long(declared, limit));
-        }
+        let mut whole = Whole::begin(body.size_hint().exact().unwrap_or(0), limit)?;
         let mut body = pin!(body);
-        let mut whole = Bytes::new();
-        let mut pieces = BytesMut::new();
         while let Some(frame) = along(&mut self.driver, body.frame()).await? {
             let Ok(piece) = frame.map_err(failure)?.into_data() else { continue };
-            if whole.len() + pieces.len() + piece.len() > limit {
-                return Err(Failure::new(FailureKind::TooLarge, format!("the body goes on past {limit} bytes")));
-            }
-            // Nearly always all of it is one piece, which need not be copied.
-            if whole.is_empty() && pieces.is_empty() {
-                whole = piece;
-            } else {
-                pieces.extend_from_slice(&std::mem::take(&mut whole));
-                pieces.extend_from_slice(&piece);
-            }
+            whole.add(piece)?;
         }
-        Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
+        Ok(whole.done())
     }
 
     /// Lets the connection do what it can without waiting.

@@ -13,7 +13,6 @@ mod line;
 mod stacks;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -152,6 +151,3 @@ fn authority(url: &str) -> (&str, &str) {
     let rest = rest.split('#').next().unwrap_or_default();
     rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()))
 }
-
-/// How often a thread looks for connections that it has kept too long.
-const SWEEP: Duration = Duration::from_secs(25);

@@ -6,9 +6,12 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use parking_lot::Mutex;
 
-use super::{IDLE, Line, SWEEP};
+use super::{IDLE, Line};
 use crate::crew;
 use crate::deadline::{Instant, now};
+
+/// How often a thread looks for connections that it has kept too long.
+const SWEEP: Duration = Duration::from_secs(25);
 
 /// Kept connections, a stack for each thread that serves and one for all others.
 #[derive(Debug)]

@@ -1,0 +1,40 @@
+//! A thread with a runtime that runs nowhere else.
+
+use std::io;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use super::beat::may_beat;
+
+/// The thread's runtime. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Alone {
+    handle: Handle,
+    _alive: oneshot::Sender<()>,
+}
+
+impl Alone {
+    /// Starts it; `begin` is the first thing that the thread does.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(name: String, begin: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (alive, gone) = oneshot::channel::<()>();
+        std::thread::Builder::new().name(name).spawn(move || {
+            begin();
+            may_beat();
+            // Nothing is ever sent: the sender's end is the thread's.
+            let _ = runtime.block_on(gone);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, _alive: alive })
+    }
+
+    /// Where to spawn.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+}
