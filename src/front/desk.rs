@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use compact_str::CompactString;
+
 use crate::answer::{Answer, Told};
 use crate::config::Bundle;
 use crate::deadline::Deadline;
 use crate::front::Front;
-use crate::lookup::{Lookup, Lookups};
+use crate::lookup::{AT_ONCE, Lookup, Lookups};
 use crate::policy::{BadInput, InputType, Kind, Question};
 
 /// Where lookups are found.
@@ -70,12 +72,19 @@ pub trait Line: Clone + Send + Sync + 'static {
     /// The fresh answer from the local cache. Waits for nothing. `tick` is this moment, read once for many.
     fn hit(&self, question: &Question, tick: u64) -> Option<Answer>;
 
-    /// Tells `f` what the local cache has for these questions where it lies, and counts it; see [`Lookup::each_hit`].
+    /// The id of the question that is a key and nothing else; `None` where it is none, or takes more.
+    fn id(&self, _key: &str) -> Option<CompactString> {
+        None
+    }
+
+    /// Tells `f` what the local cache has for these ids where it lies, and counts it; see [`Lookup::each_hit`].
     fn each_hit(
         &self,
         _front: Front,
-        _questions: &[Question],
+        _ids: &[&str; AT_ONCE],
+        _count: usize,
         _tick: u64,
+        _question: impl Fn(usize) -> Option<Question>,
         _f: impl FnMut(usize, Told<'_>) -> bool,
     ) -> usize {
         0
@@ -165,14 +174,22 @@ impl Line for Arc<Lookup> {
         self.hit_at(question, tick)
     }
 
+    #[inline]
+    fn id(&self, key: &str) -> Option<CompactString> {
+        self.policy.inputs.id_of_key(key)
+    }
+
+    #[inline]
     fn each_hit(
         &self,
         front: Front,
-        questions: &[Question],
+        ids: &[&str; AT_ONCE],
+        count: usize,
         tick: u64,
+        question: impl Fn(usize) -> Option<Question>,
         f: impl FnMut(usize, Told<'_>) -> bool,
     ) -> usize {
-        Lookup::each_hit(self, front, questions, tick, f)
+        Lookup::each_hit(self, front, ids, count, tick, question, f)
     }
 
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send {

@@ -35,7 +35,6 @@ mod tables;
 mod targets;
 mod warm;
 
-use std::array::from_fn;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -136,27 +135,29 @@ impl Lookup {
         Some(self.told(entry.into_answer(Source::Local, tick)))
     }
 
-    /// Tells `f` what the local cache has for these questions (at most [`AT_ONCE`] of them) where it lies, one after the other
+    /// Tells `f` what the local cache has for the first `count` of these questions' ids where it lies, one after the other
     /// until one is not there or not fresh, or `f` does not take it; how many it took, which are counted. What is left is
-    /// for [`Lookup::hit_at`]. `f` must be short: it holds up who wants to write there.
+    /// for [`Lookup::hit_at`]. `question` is only asked for one that more has to be done for. `f` must be short: it holds
+    /// up who wants to write there.
     pub fn each_hit(
         self: &Arc<Self>,
         front: FrontName,
-        questions: &[Question],
+        ids: &[&str; AT_ONCE],
+        count: usize,
         tick: u64,
+        question: impl Fn(usize) -> Option<Question>,
         mut f: impl FnMut(usize, Told<'_>) -> bool,
     ) -> usize {
         if self.tables_only || self.steers {
-            let mut told = |(place, question)| {
-                let answer = self.hit_at(question, tick)?;
+            let mut told = |place| {
+                let answer = self.hit_at(&question(place)?, tick)?;
                 let told = Told { outcome: answer.outcome, record: answer.record.as_ref(), ttl: answer.ttl };
                 f(place, told).then(|| self.answered(front, &answer, Duration::ZERO))
             };
-            return questions.iter().enumerate().map_while(&mut told).count();
+            return (0..count).map_while(&mut told).count();
         }
         let (mut found, mut late) = (0, [false; AT_ONCE]);
-        let ids = from_fn(|place| questions.get(place).map_or("", |question| question.id.as_str()));
-        let told = self.local.each_of(&ids, questions.len(), |place, seen| {
+        let told = self.local.each_of(ids, count, |place, seen| {
             let told = Told { outcome: seen.outcome, record: seen.record, ttl: seen.ttl(tick) };
             let took = seen.freshness(tick) == Freshness::Fresh && f(place, told);
             if took {
@@ -169,8 +170,8 @@ impl Lookup {
             took
         });
         self.meters.hits(front, found);
-        let late = questions.iter().zip(late).filter(|(_, late)| *late);
-        late.for_each(|(question, _)| self.renew(question));
+        let late = late.iter().enumerate().filter(|(_, late)| **late);
+        late.filter_map(|(place, _)| question(place)).for_each(|question| self.renew(&question));
         told
     }
 

@@ -154,7 +154,7 @@ pub fn words(line: &[u8]) -> Words<'_> {
 }
 
 /// See [`words`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Words<'a>(&'a [u8]);
 
 impl<'a> Iterator for Words<'a> {
@@ -196,7 +196,13 @@ fn get(keys: &[u8], with_cas: bool) -> Result<Command<'_>, Refusal> {
     if words(keys).next().is_none() {
         return Err(Refusal::UNKNOWN);
     }
-    if words(keys).any(|key| !is_key(key)) {
+    // A line that is no longer than a key may be has none that is too long: one look at all its bytes does.
+    let are_keys = if keys.len() <= MAX_KEY {
+        keys.iter().fold(true, |fits, byte| fits & (*byte >= b' ') & (*byte != 0x7f))
+    } else {
+        words(keys).all(is_key)
+    };
+    if !are_keys {
         return Err(Refusal::BAD_LINE);
     }
     Ok(Command::Get { keys, with_cas, touch: None })

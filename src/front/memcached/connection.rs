@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use compact_str::CompactString;
 use futures_util::stream::{self, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -25,7 +26,6 @@ use crate::front::memcached::meta::MetaLine;
 use crate::front::memcached::stats::{Tally, VERSION};
 use crate::front::memcached::store::Expires;
 use crate::front::memcached::{Shared, meta_dip, meta_run, plain};
-use crate::policy::Question;
 
 /// Replies are sent when they come to this much, even if more commands wait.
 const OUTPUT_MARK: usize = 32 * 1024;
@@ -53,8 +53,8 @@ pub struct Connection<S, D> {
     output: Vec<u8>,
     /// Where values are built that are not stored as they are sent.
     scratch: Vec<u8>,
-    /// Where questions are kept that are asked at once.
-    questions: Vec<Question>,
+    /// Where the ids are kept that are looked for at once.
+    ids: Vec<CompactString>,
     tally: Tally,
     /// When a command that has begun must be whole.
     due: Option<Deadline>,
@@ -92,7 +92,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
             input: Vec::new(),
             output: Vec::new(),
             scratch: Vec::new(),
-            questions: Vec::new(),
+            ids: Vec::new(),
             tally: Tally::default(),
             due: None,
         }
@@ -224,12 +224,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
         let mut left = words(keys);
         loop {
             let Shared { desk, form, .. } = &*self.shared;
-            let Self { scratch, questions, .. } = self;
-            let mut wanted = Wanted { form, with_cas, tick: moment.tick, scratch, questions };
-            let written = write_hits(&**desk, left.clone(), &mut wanted, &mut self.output);
+            let Self { scratch, ids, .. } = self;
+            let mut wanted = Wanted { form, with_cas, tick: moment.tick, scratch, ids };
+            let written = write_hits(&**desk, &mut left, &mut wanted, &mut self.output);
             self.tally.gets += written.keys as u64;
             self.tally.hits += written.values as u64;
-            left.by_ref().take(written.keys).for_each(drop);
             if self.output.len() >= OUTPUT_MARK {
                 self.send().await?;
             }

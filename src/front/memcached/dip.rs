@@ -1,6 +1,9 @@
 //! A key, looked at without waiting; and the waiting, where there is no other way.
 
+use std::array::from_fn;
 use std::time::Duration;
+
+use compact_str::CompactString;
 
 use crate::answer::{Answer, Record};
 use crate::deadline::{self, Deadline, Instant};
@@ -8,7 +11,7 @@ use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::form::{Form, render};
 use crate::front::memcached::command::Words;
-use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, parts, pose, whose};
+use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, behind, parts, pose, whose};
 use crate::front::memcached::plain::write_value;
 use crate::lookup::AT_ONCE;
 use crate::policy::Question;
@@ -46,30 +49,46 @@ pub struct Asking<L> {
 }
 
 /// Does all for the keys from the first on that ask one lookup for what the local cache has: the way of nearly every get, with
-/// nothing kept hold of. The next one is left to [`look`].
-pub fn write_hits<D: Desk>(desk: &D, keys: Words<'_>, wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> Written {
+/// nothing kept hold of. Those behind are left in `keys`, and the next one to [`look`].
+pub fn write_hits<D: Desk>(desk: &D, keys: &mut Words<'_>, wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> Written {
     let mut written = Written::default();
     let Some((name, _)) = keys.clone().next().and_then(parts) else { return written };
-    let Wanted { form, with_cas, tick, scratch, questions } = wanted;
+    let Wanted { form, with_cas, tick, scratch, ids } = wanted;
     desk.with_line(name, |line| {
-        let mut asked: [&[u8]; AT_ONCE] = [b""; AT_ONCE];
-        questions.clear();
-        for (place, key) in keys.take(AT_ONCE).enumerate() {
-            let Some((_, rest)) = parts(key).filter(|(other, _)| *other == name) else { break };
-            let Ok(posed) = pose(line, rest) else { break };
-            questions.push(posed.question);
-            asked[place] = key;
+        let mut asked = [(b"".as_slice(), *keys); AT_ONCE];
+        let mut left = *keys;
+        ids.clear();
+        while ids.len() < AT_ONCE
+            && let Some(key) = left.next()
+            && let Some(id) = behind(name, key).and_then(|rest| id(line, rest))
+        {
+            asked[ids.len()] = (key, left);
+            ids.push(id);
         }
-        written.keys = line.each_hit(Front::Memcached, questions, *tick, |place, told| {
+        let of = |place: usize| ids.get(place).map_or("", CompactString::as_str);
+        let question = |place: usize| pose(line, behind(name, asked[place].0)?).ok().map(|posed| posed.question);
+        written.keys = line.each_hit(Front::Memcached, &from_fn(of), ids.len(), *tick, question, |place, told| {
             let record = told.record.filter(|_| told.outcome.has_record());
             if let Some(value) = record.and_then(|record| value(record, form, line, scratch)) {
-                write_value(asked[place], 1, value, with_cas.then_some(0), out);
+                write_value(asked[place].0, 1, value, with_cas.then_some(0), out);
                 written.values += 1;
             }
             true
         });
+        if let Some(last) = written.keys.checked_sub(1) {
+            *keys = asked[last].1;
+        }
     });
     written
+}
+
+/// The id of the question behind a key's colon; `None` where there is none.
+#[inline]
+fn id<L: Line>(line: &L, rest: &str) -> Option<CompactString> {
+    let is_key_alone = !rest.bytes().any(|byte| byte == b';');
+    let id = if is_key_alone { line.id(rest) } else { None };
+    // Further inputs, or the caller's own fault.
+    id.or_else(|| pose(line, rest).ok().map(|posed| posed.question.id))
 }
 
 /// What came of [`write_hits`].
@@ -97,8 +116,8 @@ pub struct Wanted<'a> {
     pub tick: u64,
     /// Where values are built that are not stored as they are sent.
     pub scratch: &'a mut Vec<u8>,
-    /// Where questions are kept that are asked at once.
-    pub questions: &'a mut Vec<Question>,
+    /// Where the ids are kept that are looked for at once.
+    pub ids: &'a mut Vec<CompactString>,
 }
 
 /// Does all that needs no waiting. `form` is how a record is told where no field is asked for.

@@ -24,7 +24,11 @@ pub fn parse_i32(word: &[u8]) -> Option<i64> {
 }
 
 /// Writes a number.
+#[inline]
 pub fn write(number: u64, out: &mut Vec<u8>) {
+    if let digit @ 0..10 = number {
+        return out.push(b'0' + digit as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

@@ -157,6 +157,12 @@ impl Inputs {
         Ok(Question { key, inputs: values, names, id })
     }
 
+    /// The id of the question that is this key and nothing else; `None` where the key does not fit or more is declared.
+    #[inline]
+    pub fn id_of_key(&self, key: &str) -> Option<CompactString> {
+        if self.further.is_empty() { self.key.canonical(key) } else { None }
+    }
+
     /// True where an Identity header is asked about, or goes along.
     pub fn has_identity(&self) -> bool {
         std::iter::once(&self.key)

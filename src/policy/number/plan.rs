@@ -125,7 +125,7 @@ impl std::fmt::Debug for Country {
 }
 
 impl Plan {
-    fn is_nanp(&self) -> bool {
+    pub(super) fn is_nanp(&self) -> bool {
         self.code == "1"
     }
 
