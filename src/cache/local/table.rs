@@ -5,6 +5,7 @@
 
 use std::array::from_fn;
 use std::hint::black_box;
+use std::time::Duration;
 
 use ahash::RandomState;
 use compact_str::CompactString;
@@ -24,6 +25,11 @@ const SHARD_BYTES: u64 = 1 << 20;
 
 /// The most shards, which is for 26 million entries; with more they grow larger.
 const MOST_SHARDS: u64 = 1 << 14;
+
+/// How long a caller's look waits for a shard that is being written. A writer needs microseconds, unless the system takes
+/// its processor away with the lock in hand; then this key is not there for once, and a miss that looks again costs less
+/// than standing still with all callers of a thread.
+const PATIENCE: Duration = Duration::from_micros(200);
 
 /// Entries in shards.
 #[derive(Debug)]
@@ -51,14 +57,14 @@ impl Table {
     #[inline]
     pub(super) fn get(&self, id: &str) -> Option<Entry> {
         let hash = self.hash(id);
-        self.shard(hash).read().get(hash, id).map(Slot::entry)
+        open(self.shard(hash))?.get(hash, id).map(Slot::entry)
     }
 
     /// What `f` makes of the entry, where it lies. `f` holds up who wants to write there.
     #[inline]
     pub(super) fn with<R>(&self, id: &str, f: impl FnOnce(Seen<'_>) -> R) -> Option<R> {
         let hash = self.hash(id);
-        self.shard(hash).read().get(hash, id).map(|slot| f(slot.seen()))
+        open(self.shard(hash))?.get(hash, id).map(|slot| f(slot.seen()))
     }
 
     /// Shows `f` the entries of these ids, one after the other, until one is not there or `f` says no; how many it took,
@@ -91,7 +97,7 @@ impl Table {
             holder[n] = places[..n].iter().position(|place| *place == places[n]).unwrap_or(n);
             if holder[n] == n {
                 let lock = &self.shards[places[n]].0;
-                held[n] = if n == 0 { Some(lock.read()) } else { lock.try_read() };
+                held[n] = if n == 0 { open(lock) } else { lock.try_read() };
                 if held[n].is_none() {
                     break;
                 }
@@ -204,5 +210,35 @@ impl Table {
         // The index uses the lower bits.
         let part = u64::from((hash >> 24) as u32);
         ((part * self.shards.len() as u64) >> 32) as usize
+    }
+}
+
+/// The shard, for a caller's look; `None` when somebody writes there for longer than a caller waits.
+#[inline]
+fn open(shard: &RwLock<Shard>) -> Option<RwLockReadGuard<'_, Shard>> {
+    shard.try_read_for(PATIENCE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::local::tests::entry;
+    use crate::deadline::now;
+
+    #[test]
+    fn nobody_waits_long_for_a_writer_who_was_put_aside() {
+        let table = Table::new(10, 1 << 20, 1 << 10);
+        table.put("a".into(), entry(60, "{}"));
+        let ids = from_fn(|n| if n < 2 { "a" } else { "" });
+        let writing = table.shard(table.hash("a")).write();
+        let begun = now();
+        assert!(table.get("a").is_none());
+        assert!(table.with("a", |_| ()).is_none());
+        assert_eq!(table.each_of(&ids, 2, |_, _| true), 0);
+        // The lock is held for as long as this test likes: whoever waited for it would wait for ever.
+        assert!(begun.elapsed() >= 3 * PATIENCE);
+        drop(writing);
+        assert!(table.get("a").is_some());
+        assert_eq!(table.each_of(&ids, 2, |_, _| true), 2);
     }
 }

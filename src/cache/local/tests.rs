@@ -7,7 +7,7 @@ use crate::policy::CacheRules;
 
 const BOTH: [Engine; 2] = [Engine::S3Fifo, Engine::Moka];
 
-fn entry(seconds: u64, text: &str) -> Entry {
+pub(super) fn entry(seconds: u64, text: &str) -> Entry {
     let rules = CacheRules {
         found: Duration::from_secs(seconds),
         partial: Duration::ZERO,
