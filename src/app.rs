@@ -123,7 +123,7 @@ impl App {
         let Loaded { config, policies } = load().map_err(|faults| faulty(&faults))?;
         let events = Arc::new(Events::default());
         let cluster = config.shared.as_ref().map(|shared| Cluster::start(shared.clone(), &config.node.name, &events));
-        let crew = Crew::start().context("no threads to serve calls with")?;
+        let crew = Crew::start(config.realtime).context("no threads to serve calls with")?;
         let lookups = Arc::new(cluster.clone().map_or_else(Lookups::default, Lookups::sharing).served_by(&crew));
         lookups.limit(config.limits.max_dips);
         lookups.install(policies, &events)?;

@@ -9,9 +9,11 @@
 
 mod alone;
 mod beat;
+mod rank;
 
 pub use alone::Alone;
 pub use beat::keep_beating;
+pub use rank::{as_others, take_rank};
 
 use std::cell::Cell;
 use std::io;
@@ -48,16 +50,17 @@ pub struct Place {
 }
 
 impl Crew {
-    /// Starts one thread for each core that this process may use.
+    /// Starts one thread for each core that this process may use. In real time they run before everything else on the
+    /// machine, if the system lets them.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start() -> io::Result<Self> {
-        Self::with(std::thread::available_parallelism().map_or(1, usize::from))
+    pub fn start(realtime: bool) -> io::Result<Self> {
+        Self::with(std::thread::available_parallelism().map_or(1, usize::from), realtime)
     }
 
-    fn with(threads: usize) -> io::Result<Self> {
-        let hands = (0..threads).map(Hand::start).collect::<io::Result<Vec<_>>>()?;
+    fn with(threads: usize, realtime: bool) -> io::Result<Self> {
+        let hands = (0..threads).map(|number| Hand::start(number, realtime)).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { hands: hands.into(), ..Self::default() })
     }
 
@@ -104,8 +107,11 @@ pub fn seat() -> usize {
 }
 
 impl Hand {
-    fn start(number: usize) -> io::Result<Self> {
-        let thread = Alone::start(format!("serve-{number}"), move || SEAT.set(number + 1))?;
+    fn start(number: usize, realtime: bool) -> io::Result<Self> {
+        let thread = Alone::start(format!("serve-{number}"), move || {
+            SEAT.set(number + 1);
+            take_rank(realtime);
+        })?;
         Ok(Self { thread, connections: AtomicUsize::new(0) })
     }
 
@@ -145,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn connections_go_where_there_are_the_fewest_and_with_as_few_stay_where_they_came_in() {
-        let crew = Crew::with(3).unwrap();
+        let crew = Crew::with(3, false).unwrap();
         let places: Vec<Place> = (0..9).filter_map(|_| crew.place()).collect();
         let loads =
             |crew: &Crew| crew.hands.iter().map(|hand| hand.connections.load(Ordering::Relaxed)).collect::<Vec<_>>();
@@ -165,15 +171,27 @@ mod tests {
 
     #[tokio::test]
     async fn what_runs_there_ends_with_the_last_of_its_owners() {
-        let crew = Crew::with(1).unwrap();
+        let crew = Crew::with(1, false).unwrap();
         let task = crew.any().unwrap().spawn(std::future::pending::<()>());
         drop(crew);
         assert!(task.await.unwrap_err().is_cancelled());
     }
 
     #[tokio::test]
+    async fn who_serves_goes_before_others_and_what_blocks_does_not() {
+        // Where the system does not allow it, nobody may be the worse for having asked.
+        let is_allowed = std::thread::spawn(|| rank::before_others().is_ok()).join().unwrap();
+        let crew = Crew::with(1, true).unwrap();
+        let hand = crew.any().unwrap();
+        assert_eq!(hand.spawn(async { rank::runs_before_others() }).await.unwrap(), is_allowed);
+        assert!(!hand.spawn_blocking(rank::runs_before_others).await.unwrap());
+        let crew = Crew::with(1, false).unwrap();
+        assert!(!crew.any().unwrap().spawn(async { rank::runs_before_others() }).await.unwrap());
+    }
+
+    #[tokio::test]
     async fn the_beat_stops_when_no_dip_comes() {
-        let crew = Crew::with(1).unwrap();
+        let crew = Crew::with(1, false).unwrap();
         let hand = crew.any().unwrap();
         hand.spawn(async { keep_beating() }).await.unwrap();
         assert_eq!(hand.metrics().num_alive_tasks(), 1);

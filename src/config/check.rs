@@ -51,6 +51,7 @@ pub(super) fn config(typed: ConfigFile, file: Option<PathBuf>, folder: &Path, fa
         drain: faults.or(drain.time, Duration::from_secs(10)),
         state: typed.state.and_then(|state| self::state(state, folder, faults)),
         limits: limits(typed.limits.unwrap_or_default(), faults),
+        realtime: faults.or(typed.threads.unwrap_or_default().realtime, false),
         vars: vars(typed.vars.unwrap_or_default(), faults),
         bundles: bundle::check(typed.bundle, faults).into_iter().map(Arc::new).collect(),
     }

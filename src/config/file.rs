@@ -38,6 +38,8 @@ pub(super) struct ConfigFile {
     pub drain: Option<DrainFile>,
     /// How much at once.
     pub limits: Option<LimitsFile>,
+    /// The threads that serve calls.
+    pub threads: Option<ThreadsFile>,
     /// What is left behind for the next process. Left out: nothing, and a restart begins with an empty cache.
     pub state: Option<Spanned<StateFile>>,
     /// Values that go before the policies' own `[vars]`, by name.
@@ -249,4 +251,13 @@ pub(super) struct LimitsFile {
     pub max_connections: Field<u32>,
     /// Dips under way over all lookups; one more is shed. Default: 10000.
     pub max_dips: Field<u32>,
+}
+
+/// `[threads]`: those that serve calls.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct ThreadsFile {
+    /// Whether they run before everything else on the machine. Default: false.
+    pub realtime: Field<bool>,
 }

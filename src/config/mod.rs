@@ -61,6 +61,8 @@ pub struct Config {
     pub drain: Duration,
     /// Bounds for what comes in.
     pub limits: Limits,
+    /// Whether the threads that serve calls run before everything else on the machine.
+    pub realtime: bool,
     /// What is left behind for the next process; `None`: nothing.
     pub state: Option<State>,
     /// Values that go before the policies' own `[vars]`.
@@ -82,6 +84,7 @@ impl Config {
             ("[log]", self.log != other.log),
             ("[drain]", self.drain != other.drain),
             ("[state]", self.state != other.state),
+            ("[threads]", self.realtime != other.realtime),
             ("[limits] max_connections", self.limits.max_connections != other.limits.max_connections),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()

@@ -46,6 +46,7 @@ fn an_empty_file_is_the_embedded_default() {
         assert_eq!(config.log, Log { format: LogFormat::Text, level: "info".into(), mask_numbers: true });
         assert_eq!(config.drain, Duration::from_secs(10));
         assert_eq!(config.limits, Limits { max_connections: 10_000, max_dips: 10_000 });
+        assert!(!config.realtime);
     }
 }
 
@@ -114,6 +115,8 @@ fn everything_that_can_be_said() {
         [limits]
         max_connections = 5
         max_dips = 6
+        [threads]
+        realtime = true
     "#;
     let (config, dir) = load(text, &[]).unwrap();
     assert_eq!(config.listen.http.len(), 2);

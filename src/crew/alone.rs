@@ -6,6 +6,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::beat::may_beat;
+use super::rank::as_others;
 
 /// The thread's runtime. It ends when this is dropped.
 #[derive(Debug)]
@@ -20,7 +21,8 @@ impl Alone {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(name: String, begin: impl FnOnce() + Send + 'static) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // What blocks, and so is given to threads of its own, is nothing that a caller waits for.
+        let runtime = Builder::new_current_thread().enable_all().on_thread_start(as_others).build()?;
         let handle = runtime.handle().clone();
         let (alive, gone) = oneshot::channel::<()>();
         std::thread::Builder::new().name(name).spawn(move || {

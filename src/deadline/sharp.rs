@@ -37,14 +37,17 @@ struct Waits {
 }
 
 /// Starts the timer; without it, or when no thread is to be had, tokio's are used. For programs that run by the real
-/// clock: a clock that tests have paused does not move this one.
-pub fn start() {
+/// clock: a clock that tests have paused does not move this one. `begin` is the first thing that its thread does.
+pub fn start(begin: impl FnOnce() + Send + 'static) {
     if THE_TIMER.get().is_some() {
         return;
     }
     let timer = Arc::new(Timer::default());
     let running = Arc::clone(&timer);
-    match std::thread::Builder::new().name("deadlines".into()).spawn(move || running.run()) {
+    match std::thread::Builder::new().name("deadlines".into()).spawn(move || {
+        begin();
+        running.run();
+    }) {
         // Of two who start it at once, one timer is never asked and sleeps for ever.
         Ok(_) => drop(THE_TIMER.set(timer)),
         Err(error) => tracing::warn!(%error, "no thread for deadlines: they will be kept to the millisecond only"),
@@ -171,7 +174,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nobody_is_early_and_few_are_late() {
-        start();
+        start(|| ());
         let mut best = Duration::MAX;
         // On a busy machine nobody runs when he is due; tokio's own timers would be a millisecond late every time.
         for _ in 0..20 {
@@ -185,7 +188,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn work_that_ends_in_time_is_told_and_leaves_nothing_behind() {
-        start();
+        start(|| ());
         let due = now() + Duration::from_millis(500);
         let work = async {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use crate::crew::Alone;
+use crate::crew::{Alone, as_others};
 
 /// What `nice` calls it: a tenth of a worker's share.
 const LITTLE_IMPORTANCE: i32 = 10;
@@ -17,6 +17,7 @@ const LITTLE_IMPORTANCE: i32 = 10;
 /// When the system gives no thread.
 pub(super) fn start() -> io::Result<Alone> {
     Alone::start("warm".to_owned(), || {
+        as_others();
         // A system that does not allow it only loses the courtesy.
         let _ = rustix::process::setpriority_process(None, LITTLE_IMPORTANCE);
     })

@@ -162,3 +162,27 @@ async fn a_reader_that_has_seen_enough_is_no_fault() {
     let done = run(command).await;
     assert!(!done.err.contains("panicked"), "{done:?}");
 }
+
+/// The threads that callers wait for and their scheduling policies: 0 as everybody, 2 in real time (proc(5), sched(7)).
+fn ranks(pid: u32) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stats = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap());
+    let waited_for = stats.filter(|stat| stat.contains("(serve-") || stat.contains("(deadlines)"));
+    // The name may hold blanks; behind it field 41 is the 39th.
+    waited_for.map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(38).unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn who_serves_goes_before_all_others_where_that_is_wished_and_allowed() {
+    let vendor = vendor(Mode::OK).await;
+    let policy = lrn(&vendor, "");
+    let usual = Proxy::start(OPEN, &[("lrn", &policy)]).await;
+    assert!(ranks(usual.server.pid()).iter().all(|rank| rank == "0"), "{:?}", ranks(usual.server.pid()));
+    let before = Proxy::start(&format!("{OPEN}\n[threads]\nrealtime = true"), &[("lrn", &policy)]).await;
+    let ranks = ranks(before.server.pid());
+    // Whether it is allowed, util-linux knows; a refusal is told and changes nothing else.
+    let is_allowed = Command::new("chrt").args(["-r", "1", "true"]).status().is_ok_and(|status| status.success());
+    assert!(!ranks.is_empty() && ranks.iter().all(|rank| rank == if is_allowed { "2" } else { "0" }), "{ranks:?}");
+    assert_eq!(before.server.log().contains("`[threads] realtime`"), !is_allowed, "{}", before.server.log());
+    assert_eq!(get(before.http, "/v1/lookup/lrn/3035550123").await.body, BODY);
+}
