@@ -164,6 +164,7 @@ fn everything_that_can_be_said() {
     assert!(config.simulator && matches!(config.admin, AdminRights::Open));
     assert_eq!((config.log.format, config.log.mask_numbers), (LogFormat::Json, false));
     assert_eq!((config.drain, config.limits.max_connections), (Duration::from_secs(1), 5));
+    assert!(config.realtime);
 }
 
 #[test]

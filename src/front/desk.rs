@@ -12,7 +12,7 @@ use crate::answer::{Answer, Told};
 use crate::config::Bundle;
 use crate::deadline::Deadline;
 use crate::front::Front;
-use crate::lookup::{AT_ONCE, Lookup, Lookups};
+use crate::lookup::{Lookup, Lookups};
 use crate::policy::{BadInput, InputType, Kind, Question};
 
 /// Where lookups are found.
@@ -81,8 +81,7 @@ pub trait Line: Clone + Send + Sync + 'static {
     fn each_hit(
         &self,
         _front: Front,
-        _ids: &[&str; AT_ONCE],
-        _count: usize,
+        _ids: &[CompactString],
         _tick: u64,
         _question: impl Fn(usize) -> Option<Question>,
         _f: impl FnMut(usize, Told<'_>) -> bool,
@@ -183,13 +182,12 @@ impl Line for Arc<Lookup> {
     fn each_hit(
         &self,
         front: Front,
-        ids: &[&str; AT_ONCE],
-        count: usize,
+        ids: &[CompactString],
         tick: u64,
         question: impl Fn(usize) -> Option<Question>,
         f: impl FnMut(usize, Told<'_>) -> bool,
     ) -> usize {
-        Lookup::each_hit(self, front, ids, count, tick, question, f)
+        Lookup::each_hit(self, front, ids, tick, question, f)
     }
 
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send {

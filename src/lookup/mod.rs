@@ -35,11 +35,13 @@ mod tables;
 mod targets;
 mod warm;
 
+use std::array::from_fn;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use compact_str::CompactString;
 use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source, Told};
@@ -135,15 +137,14 @@ impl Lookup {
         Some(self.told(entry.into_answer(Source::Local, tick)))
     }
 
-    /// Tells `f` what the local cache has for the first `count` of these questions' ids where it lies, one after the other
+    /// Tells `f` what the local cache has for these questions' ids (at most [`AT_ONCE`]) where it lies, one after the other
     /// until one is not there or not fresh, or `f` does not take it; how many it took, which are counted. What is left is
     /// for [`Lookup::hit_at`]. `question` is only asked for one that more has to be done for. `f` must be short: it holds
     /// up who wants to write there.
     pub fn each_hit(
         self: &Arc<Self>,
         front: FrontName,
-        ids: &[&str; AT_ONCE],
-        count: usize,
+        ids: &[CompactString],
         tick: u64,
         question: impl Fn(usize) -> Option<Question>,
         mut f: impl FnMut(usize, Told<'_>) -> bool,
@@ -154,10 +155,11 @@ impl Lookup {
                 let told = Told { outcome: answer.outcome, record: answer.record.as_ref(), ttl: answer.ttl };
                 f(place, told).then(|| self.answered(front, &answer, Duration::ZERO))
             };
-            return (0..count).map_while(&mut told).count();
+            return (0..ids.len()).map_while(&mut told).count();
         }
         let (mut found, mut late) = (0, [false; AT_ONCE]);
-        let told = self.local.each_of(ids, count, |place, seen| {
+        let padded = from_fn(|place| ids.get(place).map_or("", CompactString::as_str));
+        let told = self.local.each_of(&padded, ids.len(), |place, seen| {
             let told = Told { outcome: seen.outcome, record: seen.record, ttl: seen.ttl(tick) };
             let took = seen.freshness(tick) == Freshness::Fresh && f(place, told);
             if took {

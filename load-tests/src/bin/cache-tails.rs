@@ -219,11 +219,11 @@ fn read(cache: &LocalCache, keys: &[String], span: Duration) -> Seen {
         };
         let took = done - begun;
         side.took.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        if took > side.undisturbed {
-            // Only what would be the slowest so far is worth a question to the kernel.
+        if took > side.undisturbed.min(LONGEST) {
+            // Only what is above the limit, or would be the slowest so far, is worth a question to the kernel.
             let so_far = waited_for_a_processor();
             if so_far == waited {
-                side.undisturbed = took;
+                side.undisturbed = side.undisturbed.max(took);
             }
             if took > LONGEST {
                 side.slow.0 += 1;

@@ -5,7 +5,7 @@
 //! when it gives the very record that the bytes were made of are they sent, with the query's id, its spelling of the
 //! name and the time that is left. Everything unusual (options, flags, several questions) takes the long way.
 
-use std::array::from_fn;
+use std::slice::from_ref;
 
 use ahash::RandomState;
 use hashbrown::HashTable;
@@ -97,9 +97,8 @@ impl<L: Line> Shelf<L> {
         let Some(end) = plain(query, &mut self.key) else { return false };
         let hash = self.state.hash_one(&*self.key);
         let Some(ready) = self.replies.find(hash, |ready| ready.key() == self.key) else { return false };
-        let id = from_fn(|place| if place == 0 { ready.question.id.as_str() } else { "" });
         let question = |_| Some(ready.question.clone());
-        let said = ready.line.each_hit(Front::Dns, &id, 1, tick, question, |_, told| {
+        let said = ready.line.each_hit(Front::Dns, from_ref(&ready.question.id), tick, question, |_, told| {
             let same =
                 told.outcome == Outcome::Found && told.record.is_some_and(|record| record.is_same(&ready.record));
             if same {

@@ -196,23 +196,26 @@ fn get(keys: &[u8], with_cas: bool) -> Result<Command<'_>, Refusal> {
     if words(keys).next().is_none() {
         return Err(Refusal::UNKNOWN);
     }
-    // A line that is no longer than a key may be has none that is too long: one look at all its bytes does.
-    let are_keys = if keys.len() <= MAX_KEY {
-        keys.iter().fold(true, |fits, byte| fits & (*byte >= b' ') & (*byte != 0x7f))
-    } else {
-        words(keys).all(is_key)
-    };
-    if !are_keys {
+    if !are_keys(keys) {
         return Err(Refusal::BAD_LINE);
     }
     Ok(Command::Get { keys, with_cas, touch: None })
+}
+
+/// True when every word is a key.
+fn are_keys(line: &[u8]) -> bool {
+    if line.len() > MAX_KEY {
+        return words(line).all(is_key);
+    }
+    // None can be too long: one look at all bytes does.
+    line.iter().fold(true, |fits, byte| fits & (*byte >= b' ') & (*byte != 0x7f))
 }
 
 fn get_and_touch(rest: &[u8], with_cas: bool) -> Result<Command<'_>, Refusal> {
     let Some(exptime) = words(rest).next() else { return Err(Refusal::UNKNOWN) };
     let touch = parse_i32(exptime).ok_or(Refusal::BAD_EXPTIME)?;
     let keys = &rest.trim_ascii_start()[exptime.len()..];
-    if words(keys).any(|key| !is_key(key)) {
+    if !are_keys(keys) {
         return Err(Refusal::BAD_LINE);
     }
     Ok(Command::Get { keys, with_cas, touch: Some(touch) })

@@ -1,6 +1,5 @@
 //! A key, looked at without waiting; and the waiting, where there is no other way.
 
-use std::array::from_fn;
 use std::time::Duration;
 
 use compact_str::CompactString;
@@ -65,9 +64,8 @@ pub fn write_hits<D: Desk>(desk: &D, keys: &mut Words<'_>, wanted: &mut Wanted<'
             asked[ids.len()] = (key, left);
             ids.push(id);
         }
-        let of = |place: usize| ids.get(place).map_or("", CompactString::as_str);
         let question = |place: usize| pose(line, behind(name, asked[place].0)?).ok().map(|posed| posed.question);
-        written.keys = line.each_hit(Front::Memcached, &from_fn(of), ids.len(), *tick, question, |place, told| {
+        written.keys = line.each_hit(Front::Memcached, ids, *tick, question, |place, told| {
             let record = told.record.filter(|_| told.outcome.has_record());
             if let Some(value) = record.and_then(|record| value(record, form, line, scratch)) {
                 write_value(asked[place].0, 1, value, with_cas.then_some(0), out);

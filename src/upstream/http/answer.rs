@@ -57,13 +57,16 @@ pub(super) async fn read(
     max_body: usize,
 ) -> Result<Answer, Failure> {
     let mut response = head.await.map_err(failure)?;
-    let mut whole = Whole::begin(if max_body == 0 { 0 } else { response.content_length().unwrap_or(0) }, max_body)?;
-    while max_body > 0
-        && let Some(piece) = response.chunk().await.map_err(failure)?
-    {
+    let body = if max_body == 0 { Bytes::new() } else { body(&mut response, max_body).await? };
+    Ok(Answer::of(response.status(), response.headers(), body))
+}
+
+async fn body(response: &mut Response, limit: usize) -> Result<Bytes, Failure> {
+    let mut whole = Whole::begin(response.content_length().unwrap_or(0), limit)?;
+    while let Some(piece) = response.chunk().await.map_err(failure)? {
         whole.add(piece)?;
     }
-    Ok(Answer::of(response.status(), response.headers(), whole.done()))
+    Ok(whole.done())
 }
 
 /// The part of a head that a reading keeps.
