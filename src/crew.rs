@@ -184,7 +184,9 @@ mod tests {
         let crew = Crew::with(1, true).unwrap();
         let hand = crew.any().unwrap();
         assert_eq!(hand.spawn(async { rank::runs_before_others() }).await.unwrap(), is_allowed);
-        assert!(!hand.spawn_blocking(rank::runs_before_others).await.unwrap());
+        // Begun there, for a thread inherits the rank of the one that starts it.
+        let blocking = hand.spawn(async { tokio::task::spawn_blocking(rank::runs_before_others).await.unwrap() });
+        assert!(!blocking.await.unwrap());
         let crew = Crew::with(1, false).unwrap();
         assert!(!crew.any().unwrap().spawn(async { rank::runs_before_others() }).await.unwrap());
     }
