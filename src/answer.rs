@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serializer as _;
+
 /// How a dip ended. Decided by the policy's rules before the cache or the breaker sees it, and the
 /// same word in headers, metrics, logs and events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -152,6 +154,9 @@ impl Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record(Arc<str>);
 
+/// Most records are shorter, in bytes.
+const USUAL: usize = 256;
+
 impl Record {
     /// Wraps a JSON object's text. The caller vouches that it is one compact line.
     pub fn from_json(json: impl Into<Arc<str>>) -> Self {
@@ -160,8 +165,16 @@ impl Record {
 
     /// The record of these fields.
     pub fn from_map(fields: &serde_json::Map<String, serde_json::Value>) -> Self {
-        // Serialising a map of JSON values to memory has no way to fail; an empty record is the safe end of it.
-        Self(serde_json::to_string(fields).unwrap_or_else(|_| "{}".to_owned()).into())
+        Self::of(fields.iter())
+    }
+
+    /// The record of these fields, each of another name.
+    pub fn of<N: serde::Serialize>(fields: impl Iterator<Item = (N, impl serde::Serialize)>) -> Self {
+        let mut json = Vec::with_capacity(USUAL);
+        // Writing JSON values to memory has no way to fail; an empty record is the safe end of it.
+        let written = serde_json::Serializer::new(&mut json).collect_map(fields);
+        let json = written.ok().and_then(|()| String::from_utf8(json).ok());
+        Self(json.unwrap_or_else(|| "{}".to_owned()).into())
     }
 
     /// The JSON text.

@@ -72,7 +72,7 @@ impl Deadline {
         tokio::time::timeout_at(self.0, work).await.ok()
     }
 
-    /// As [`Deadline::limit`], and to a fraction of a millisecond where [`sharp::start`] was called: for callers, whose
+    /// As [`Deadline::limit`], and to a fraction of a millisecond on a thread that has [begun so](sharp::begin_here): for callers, whose
     /// budgets are a few milliseconds.
     pub async fn limit_sharply<T>(self, work: impl Future<Output = T>) -> Option<T> {
         sharp::limit(self.0, work).await

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use crate::app::{App, Load, Loaded, Signals};
 use crate::cli::{check, runtime};
 use crate::config;
-use crate::crew::take_rank;
-use crate::deadline::sharp;
 use crate::demo::vendors::Ports;
 use crate::demo::world::World;
 use crate::policy::check::{Folder, Off, read_folder};
@@ -19,8 +17,6 @@ use crate::telemetry::log;
 pub(super) fn run(path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let config = config::load(path).map_err(|faults| check::summed_up(&faults))?;
     let _writing = log::start(&config.log);
-    let realtime = config.realtime;
-    sharp::start(move || take_rank(realtime));
     runtime()?.block_on(async {
         // Before anything else: a signal that comes while we start must not end us in its own way.
         let signals = Signals::listen()?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use compact_str::CompactString;
 use serde_json::{Value, json};
 
 use crate::answer::Outcome;
@@ -31,7 +32,7 @@ struct Tried {
     request: String,
     took: Duration,
     outcome: Outcome,
-    rule: String,
+    rule: CompactString,
     detail: Option<String>,
     record: Option<String>,
 }
@@ -109,10 +110,10 @@ async fn try_one(policy: &Policy, upstream: &UpstreamPolicy, question: &Question
         }
         Some(Err(failure)) => {
             let (outcome, detail) = (failure.outcome(), Some(failure.to_string()));
-            Tried { upstream: name, request, took, outcome, rule: "no answer".to_owned(), detail, record: None }
+            Tried { upstream: name, request, took, outcome, rule: "no answer".into(), detail, record: None }
         }
         None => {
-            let (rule, detail) = ("no answer".to_owned(), Some(format!("nothing came within {limit:?}")));
+            let (rule, detail) = ("no answer".into(), Some(format!("nothing came within {limit:?}")));
             Tried { upstream: name, request, took, outcome: Outcome::Timeout, rule, detail, record: None }
         }
     })

@@ -16,7 +16,7 @@ pub struct Alone {
 }
 
 impl Alone {
-    /// Starts it; `begin` is the first thing that the thread does.
+    /// Starts it; `begin` is the first thing that the thread does, in its runtime.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -26,7 +26,9 @@ impl Alone {
         let handle = runtime.handle().clone();
         let (alive, gone) = oneshot::channel::<()>();
         std::thread::Builder::new().name(name).spawn(move || {
+            let inside = runtime.enter();
             begin();
+            drop(inside);
             may_beat();
             // Nothing is ever sent: the sender's end is the thread's.
             let _ = runtime.block_on(gone);

@@ -1,62 +1,97 @@
 //! A timer that is not a millisecond late.
 //!
 //! tokio's timers count in whole milliseconds and the system's wait is rounded up once more, so that a budget of 5 ms
-//! ends after 6 or 7. Here one thread sleeps until the next moment that anybody waits for and wakes whoever is due;
-//! the kernel's own slack is 50 microseconds. It is asked only for the last stretch of a wait that will probably be in vain:
-//! most answers come long before, and cost it nothing.
+//! ends after 6 or 7. Here each thread that serves has a bell of the kernel's (timerfd_create(2)) among the sockets that it
+//! waits for, set to the next moment that anybody on it waits for: no other thread has to run first. It is asked only for the
+//! last stretch of a wait that will probably be in vain: most answers come long before, and cost it nothing.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::{Instant, now};
 
 /// The last stretch: more than tokio is ever late.
 const STRETCH: Duration = Duration::from_millis(3);
 
-static THE_TIMER: OnceLock<Arc<Timer>> = OnceLock::new();
+/// The bell's own grain. A time of zero would silence it.
+const SHORTEST: Duration = Duration::from_nanos(1);
 
-#[derive(Default)]
+thread_local! {
+    /// Gone when the runtime is that watches it.
+    static HERE: RefCell<Weak<Timer>> = const { RefCell::new(Weak::new()) };
+}
+
+/// One thread's.
 struct Timer {
+    bell: OwnedFd,
+    /// A lock that nobody else wants: a wait is dropped where it was made.
     waits: Mutex<Waits>,
-    bell: Condvar,
 }
 
 #[derive(Default)]
 struct Waits {
     /// Moments and who waits for them; those who have left are still in here, and no longer in `wakers`.
     queue: BinaryHeap<Reverse<(Instant, u64)>>,
-    wakers: HashMap<u64, Waker>,
+    wakers: HashMap<u64, Waker, ahash::RandomState>,
     last: u64,
 }
 
-/// Starts the timer; without it, or when no thread is to be had, tokio's are used. For programs that run by the real
-/// clock: a clock that tests have paused does not move this one. `begin` is the first thing that its thread does.
-pub fn start(begin: impl FnOnce() + Send + 'static) {
-    if THE_TIMER.get().is_some() {
-        return;
+/// Has waits on this thread end sharply, as long as the runtime in which this is called lives. Without it, or when the system
+/// gives no bell, tokio's timers are used. For threads that run by the real clock: a clock that tests have paused does not
+/// move this one.
+pub fn begin_here() {
+    match Timer::new().and_then(watched) {
+        Ok(rung) => {
+            HERE.set(Arc::downgrade(&rung.get_ref().0));
+            tokio::spawn(ring(rung));
+        }
+        Err(error) => tracing::warn!(%error, "no timer for deadlines: they will be kept to the millisecond only"),
     }
-    let timer = Arc::new(Timer::default());
-    let running = Arc::clone(&timer);
-    match std::thread::Builder::new().name("deadlines".into()).spawn(move || {
-        begin();
-        running.run();
-    }) {
-        // Of two who start it at once, one timer is never asked and sleeps for ever.
-        Ok(_) => drop(THE_TIMER.set(timer)),
-        Err(error) => tracing::warn!(%error, "no thread for deadlines: they will be kept to the millisecond only"),
+}
+
+#[expect(deprecated, reason = "the other way is `unsafe`, lest a descriptor is not its owner's; this one is")]
+fn watched(timer: Timer) -> io::Result<AsyncFd<Rung>> {
+    AsyncFd::with_interest(Rung(Arc::new(timer)), Interest::READABLE)
+}
+
+/// The timer as tokio wants to see it.
+struct Rung(Arc<Timer>);
+
+impl AsRawFd for Rung {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.bell.as_raw_fd()
+    }
+}
+
+/// Wakes whoever is due each time the bell rings.
+async fn ring(rung: AsyncFd<Rung>) {
+    loop {
+        // Fails when the runtime ends, and all waits with it.
+        let Ok(mut ready) = rung.readable().await else { return };
+        // How often it rang is of no interest, so it is not read: it is told of each ring.
+        ready.clear_ready();
+        rung.get_ref().0.wake_due();
     }
 }
 
 /// Waits for `work` until `due`; `None` when that came first.
 pub(super) async fn limit<T>(due: Instant, work: impl Future<Output = T>) -> Option<T> {
-    let Some(timer) = THE_TIMER.get() else { return tokio::time::timeout_at(due, work).await.ok() };
+    let Some(timer) = HERE.with_borrow(Weak::upgrade) else {
+        return tokio::time::timeout_at(due, work).await.ok();
+    };
     let mut work = pin!(work);
     let stretch = due.checked_sub(STRETCH).unwrap_or(due);
     if stretch > now()
@@ -79,13 +114,13 @@ pub(super) async fn limit<T>(due: Instant, work: impl Future<Output = T>) -> Opt
 }
 
 /// One who waits; leaves the queue when dropped.
-struct Wait<'a> {
-    timer: &'a Timer,
+struct Wait {
+    timer: Arc<Timer>,
     due: Instant,
     number: Option<u64>,
 }
 
-impl Wait<'_> {
+impl Wait {
     fn register(&mut self, waker: &Waker) {
         let mut waits = self.timer.waits.lock();
         if let Some(known) = self.number.and_then(|number| waits.wakers.get_mut(&number)) {
@@ -100,12 +135,12 @@ impl Wait<'_> {
         self.number = Some(number);
         drop(waits);
         if is_next {
-            self.timer.bell.notify_one();
+            self.timer.set(self.due);
         }
     }
 }
 
-impl Drop for Wait<'_> {
+impl Drop for Wait {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             self.timer.waits.lock().wakers.remove(&number);
@@ -114,37 +149,45 @@ impl Drop for Wait<'_> {
 }
 
 impl Timer {
-    fn run(&self) {
-        let mut waits = self.waits.lock();
-        loop {
-            let woken = waits.take_due(now());
-            if !woken.is_empty() {
-                // Waking takes other locks: not under this one.
-                parking_lot::MutexGuard::unlocked(&mut waits, || woken.into_iter().for_each(Waker::wake));
-                continue;
-            }
-            match waits.queue.peek() {
-                Some(Reverse((next, _))) => {
-                    let next = next.into_std();
-                    self.bell.wait_until(&mut waits, next);
-                }
-                None => self.bell.wait(&mut waits),
-            }
+    fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let bell = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        Ok(Self { bell, waits: Mutex::default() })
+    }
+
+    /// Has the bell ring then.
+    fn set(&self, due: Instant) {
+        let left = due.saturating_duration_since(now()).max(SHORTEST);
+        let it_value = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+        let once = Itimerspec { it_interval: Timespec::default(), it_value };
+        // It is refused for a time that is none, which a duration below the stretch never is.
+        if let Err(error) = rustix::time::timerfd_settime(&self.bell, TimerfdTimerFlags::empty(), &once) {
+            tracing::error!(%error, "a deadline's timer was not set");
+        }
+    }
+
+    fn wake_due(&self) {
+        let (woken, next) = self.waits.lock().take_due(now());
+        // A waker may drop what it wakes, and with it a wait: not under the lock.
+        woken.into_iter().for_each(Waker::wake);
+        if let Some(next) = next {
+            self.set(next);
         }
     }
 }
 
 impl Waits {
-    fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+    /// Who is due now, and when the next one is. Who has left meanwhile is passed over.
+    fn take_due(&mut self, now: Instant) -> (Vec<Waker>, Option<Instant>) {
         let mut woken = Vec::new();
         while let Some(Reverse((moment, number))) = self.queue.peek().copied() {
-            if moment > now {
-                break;
+            if moment > now && self.wakers.contains_key(&number) {
+                return (woken, Some(moment));
             }
             self.queue.pop();
             woken.extend(self.wakers.remove(&number));
         }
-        woken
+        (woken, None)
     }
 }
 
@@ -172,9 +215,9 @@ mod tests {
         late[150]
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[tokio::test]
     async fn nobody_is_early_and_few_are_late() {
-        start(|| ());
+        begin_here();
         let mut best = Duration::MAX;
         // On a busy machine nobody runs when he is due; tokio's own timers would be a millisecond late every time.
         for _ in 0..20 {
@@ -186,9 +229,9 @@ mod tests {
         panic!("half of the waits end {best:?} late or later");
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[tokio::test]
     async fn work_that_ends_in_time_is_told_and_leaves_nothing_behind() {
-        start(|| ());
+        begin_here();
         let due = now() + Duration::from_millis(500);
         let work = async {
             tokio::time::sleep(Duration::from_millis(20)).await;

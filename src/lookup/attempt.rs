@@ -94,7 +94,7 @@ pub(super) async fn attempt(
         }
         Ok(judgement) => {
             let (lookup, upstream, key) = (&*lookup.policy.name, &*policy.name, &*question.id);
-            let (rule, detail) = (judgement.rule, judgement.detail.unwrap_or_default());
+            let (rule, detail) = (judgement.rule.as_str(), judgement.detail.unwrap_or_default());
             tracing::debug!(lookup, upstream, key, outcome = judged.as_str(), rule, detail, "no answer");
             Err(Fell { outcome: judged, next: judgement.next })
         }
@@ -272,7 +272,7 @@ fn alert(lookup: &Arc<Lookup>, index: usize, judgement: &Judgement, now: Instant
 fn why(judgement: &Judgement) -> String {
     match &judgement.detail {
         Some(detail) => format!("{}: {detail}", judgement.rule),
-        None => judgement.rule.clone(),
+        None => judgement.rule.to_string(),
     }
 }
 

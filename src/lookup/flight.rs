@@ -6,12 +6,13 @@
 //! A flight can be disowned: who waits still gets its answer, but nobody joins it any more, and it is not kept.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use compact_str::CompactString;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::answer::{Answer, Outcome, Source};
 
@@ -20,7 +21,13 @@ const SHARDS: usize = 32;
 /// The most dips at once where nothing else is said.
 const USUAL_MOST: usize = 10_000;
 
-type Landing = watch::Receiver<Option<Answer>>;
+/// Where a flight ends: once, for all who wait.
+#[derive(Debug, Default)]
+struct Landing {
+    /// What it brought; nothing where the pilot was lost.
+    answer: OnceLock<Option<Answer>>,
+    bell: Notify,
+}
 
 /// Room for dips, shared by all lookups. Without any left a new key is refused as overload: each flight
 /// holds a task and perhaps a socket, and a wave of new keys at a silent vendor must not hold all memory.
@@ -41,7 +48,7 @@ pub struct Flights {
 
 #[derive(Debug)]
 struct Flying {
-    landing: Landing,
+    landing: Arc<Landing>,
     disowned: Arc<AtomicBool>,
     /// Nobody waits for it, and no caller is made to.
     idle: bool,
@@ -62,14 +69,14 @@ pub enum Boarding {
 pub struct Pilot {
     flights: Arc<Flights>,
     id: CompactString,
-    landing: watch::Sender<Option<Answer>>,
+    landing: Arc<Landing>,
     disowned: Arc<AtomicBool>,
 }
 
 /// The right to wait for one flight.
 #[derive(Debug)]
 #[must_use]
-pub struct Ticket(Landing);
+pub struct Ticket(Arc<Landing>);
 
 impl Default for Room {
     fn default() -> Self {
@@ -120,17 +127,18 @@ impl Flights {
     fn board_as(self: &Arc<Self>, id: &CompactString, idle: bool) -> Option<Boarding> {
         let mut shard = self.shard(id).lock();
         if let Some(flying) = shard.get(id).filter(|flying| idle || !flying.idle) {
-            return Some(Boarding::Follow(Ticket(flying.landing.clone())));
+            return Some(Boarding::Follow(Ticket(Arc::clone(&flying.landing))));
         }
         if !self.room.take(idle) {
             return None;
         }
         self.count.fetch_add(1, Ordering::Relaxed);
-        let (landing, ticket) = watch::channel(None);
+        let landing = Arc::<Landing>::default();
         let disowned = Arc::<AtomicBool>::default();
-        shard.insert(id.clone(), Flying { landing: ticket.clone(), disowned: Arc::clone(&disowned), idle });
+        shard.insert(id.clone(), Flying { landing: Arc::clone(&landing), disowned: Arc::clone(&disowned), idle });
+        let ticket = Ticket(Arc::clone(&landing));
         let pilot = Pilot { flights: Arc::clone(self), id: id.clone(), landing, disowned };
-        Some(Boarding::Lead(pilot, Ticket(ticket)))
+        Some(Boarding::Lead(pilot, ticket))
     }
 
     /// Disowns the flight of this key, if there is one.
@@ -174,7 +182,7 @@ impl Flights {
 impl Pilot {
     /// Gives everybody the answer. Whatever is to be kept must be in the cache before.
     pub fn land(self, answer: Answer) {
-        self.landing.send_replace(Some(answer));
+        self.landing.at(Some(answer));
     }
 
     /// The mark behind [`Pilot::is_disowned`], for what is still to be kept after the landing.
@@ -190,6 +198,8 @@ impl Pilot {
 
 impl Drop for Pilot {
     fn drop(&mut self) {
+        // Who has landed is not lost.
+        self.landing.at(None);
         let mut shard = self.flights.shard(&self.id).lock();
         // Once disowned, the key may be another flight's.
         if shard.get(&self.id).is_some_and(|flying| Arc::ptr_eq(&flying.disowned, &self.disowned)) {
@@ -201,13 +211,27 @@ impl Drop for Pilot {
     }
 }
 
+impl Landing {
+    fn at(&self, answer: Option<Answer>) {
+        if self.answer.set(answer).is_ok() {
+            self.bell.notify_waiters();
+        }
+    }
+}
+
 impl Ticket {
     /// Waits until the flight has landed. Bound it by the caller's own deadline.
-    pub async fn landed(mut self) -> Answer {
-        match self.0.wait_for(Option::is_some).await.map(|landing| landing.clone()) {
-            Ok(Some(answer)) => answer,
+    pub async fn landed(self) -> Answer {
+        let mut rung = pin!(self.0.bell.notified());
+        // From here on no ring is missed.
+        rung.as_mut().enable();
+        if self.0.answer.get().is_none() {
+            rung.await;
+        }
+        match self.0.answer.get() {
+            Some(Some(answer)) => answer.clone(),
             // The pilot is lost. It may not be the upstream's fault, so it is not called its error.
-            Ok(None) | Err(_) => Answer::empty(Outcome::Overload, Source::Nobody),
+            Some(None) | None => Answer::empty(Outcome::Overload, Source::Nobody),
         }
     }
 }

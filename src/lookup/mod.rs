@@ -311,7 +311,8 @@ impl Lookup {
         }
         crew::keep_beating();
         let lookup = Arc::clone(self);
-        self.spawn_home(async move { sharing::fly(&lookup, question, pilot, purpose).await });
+        // Boxed, or all of its kilobytes are carried from hand to hand until they are a task's, and once more when it ends.
+        self.spawn_home(Box::pin(async move { sharing::fly(&lookup, question, pilot, purpose).await }));
     }
 
     /// True when there is a stale record and waiting for a fresh one is a poor bet: when nobody may be asked, within the

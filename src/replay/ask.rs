@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
+use compact_str::CompactString;
 use minijinja::Value;
 use minijinja::value::Serde;
 use serde_json::{Map, Value as Json};
@@ -21,7 +22,7 @@ use crate::upstream::{Failure, FailureKind, dns};
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
-    pub(super) rule: String,
+    pub(super) rule: CompactString,
     pub(super) record: Option<Map<String, Json>>,
     /// The life that rule or answer brought.
     pub(super) ttl: Option<Duration>,
@@ -34,7 +35,7 @@ pub(super) struct Ended {
 impl Ended {
     /// Without an upstream's answer.
     fn early(outcome: Outcome, rule: &str, detail: Option<String>) -> Self {
-        Self { outcome, rule: rule.to_owned(), record: None, ttl: None, hold: None, detail, from: None }
+        Self { outcome, rule: rule.into(), record: None, ttl: None, hold: None, detail, from: None }
     }
 
     fn failed(failure: &Failure) -> Self {
@@ -186,7 +187,7 @@ fn reading(kind: Kind, upstream: &UpstreamPolicy, question: &Question, stub: &St
     }
     match &upstream.transport {
         TransportPolicy::Http(_) => {
-            let headers = stub.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+            let headers = stub.headers.iter().map(|(name, value)| (name.into(), value.into())).collect();
             let body = stub.bytes().map_err(|why| Failure::new(FailureKind::Policy, why))?;
             Ok(Reading::of_http(stub.status.unwrap_or(200), headers, &body, &upstream.decoding))
         }

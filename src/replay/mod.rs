@@ -28,6 +28,8 @@ mod compare;
 
 use std::path::{Path, PathBuf};
 
+use compact_str::CompactString;
+
 use crate::answer::Outcome;
 use crate::policy::{Fault, Policy, Vault, check};
 use cases::{Case, CasesFile};
@@ -52,7 +54,7 @@ pub struct CaseReport {
     /// How the dip ended.
     pub outcome: Outcome,
     /// Which rule said so.
-    pub rule: String,
+    pub rule: CompactString,
     /// What is not as expected; empty for a case that holds.
     pub differences: Vec<Difference>,
 }

@@ -9,6 +9,7 @@
 
 mod charset;
 mod delimited;
+mod json;
 mod xml;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use compact_str::CompactString;
 use encoding_rs::Encoding;
 use minijinja::Value;
 
@@ -76,7 +78,7 @@ pub struct Reading {
     /// HTTP: the status.
     pub status: Option<u16>,
     /// HTTP: header names in lower case, and values.
-    pub headers: Arc<[(String, String)]>,
+    pub headers: Arc<[(CompactString, CompactString)]>,
     /// HTTP: the body as text, bad bytes replaced; in Base64 where its format is `binary`.
     pub text: Arc<str>,
     /// The decoded body; undefined where it did not decode.
@@ -101,7 +103,12 @@ pub struct Reading {
 impl Reading {
     /// The reading of an HTTP answer. Header names may have any case; `body` is decompressed and within
     /// the policy's bound.
-    pub fn of_http(status: u16, mut headers: Vec<(String, String)>, body: &[u8], decoding: &Decoding) -> Self {
+    pub fn of_http(
+        status: u16,
+        mut headers: Vec<(CompactString, CompactString)>,
+        body: &[u8],
+        decoding: &Decoding,
+    ) -> Self {
         headers.iter_mut().for_each(|(name, _)| name.make_ascii_lowercase());
         let content_type = header(&headers, "content-type");
         let format = decoding.format_of(status);
@@ -122,7 +129,7 @@ impl Reading {
     }
 }
 
-fn header<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+fn header<'a>(headers: &'a [(CompactString, CompactString)], name: &str) -> Option<&'a str> {
     headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
@@ -148,7 +155,7 @@ impl Decoding {
             _ => {}
         }
         match format {
-            Format::Json => json(text),
+            Format::Json => json::tree(text),
             Format::Xml => xml::tree(text),
             Format::Delimited => delimited::line(text, self.separator, &self.columns),
             Format::Kv => delimited::pairs(text, self.separator),
@@ -156,12 +163,6 @@ impl Decoding {
             Format::Text | Format::Binary | Format::None => Ok(Value::UNDEFINED),
         }
     }
-}
-
-/// A JSON text as a tree, at most 128 deep; integers of 64 bits are kept exactly.
-fn json(text: &str) -> Result<Value, String> {
-    // serde_json refuses what is deeper than 128.
-    serde_json::from_str(text).map_err(|error| format!("the body is no JSON: {error}"))
 }
 
 impl Format {

@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(content_type: &str, body: &[u8], format: Format) -> Reading {
-    Reading::of_http(200, vec![("Content-Type".to_owned(), content_type.to_owned())], body, &format.into())
+    Reading::of_http(200, vec![("Content-Type".into(), content_type.into())], body, &format.into())
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn xml_says_its_charset_where_nobody_else_does() {
 #[test]
 fn the_policys_charset_goes_before_all_others() {
     let decoding = Decoding { charset: charset_of_name("latin-1"), ..Decoding::default() };
-    let headers = vec![("content-type".to_owned(), "application/json; charset=utf-8".to_owned())];
+    let headers = vec![("content-type".into(), "application/json; charset=utf-8".into())];
     let reading = Reading::of_http(200, headers, b"\"M\xdcLLER\"", &decoding);
     assert_eq!(reading.body.as_str(), Some("MÜLLER"));
     assert!(charset_of_name("martian").is_none());

@@ -14,6 +14,7 @@ mod check;
 mod environment;
 mod habits;
 mod known;
+mod parts;
 mod path;
 mod place;
 mod scope;
@@ -26,10 +27,12 @@ use minijinja::{Environment, Expression, Value};
 
 use super::ambient::{self, Ambient};
 use crate::policy::maps::Maps;
+use parts::Parts;
 use path::Path;
 
 pub(crate) use environment::filter_names;
 pub use place::Place;
+pub(crate) use place::climbs;
 pub use scope::{Later, Scope};
 
 /// The names that every expression and template may use.
@@ -57,6 +60,7 @@ pub struct Template {
     source: String,
     maps: Option<Arc<Maps>>,
     place: Place,
+    parts: Option<Parts>,
     // Boxed: policies hold many templates inline, and this is large.
     run: Box<Environment<'static>>,
 }
@@ -157,6 +161,7 @@ impl Template {
         ambient: &Arc<Ambient>,
         maps: &Arc<Maps>,
     ) -> Result<Self, CompileError> {
+        let known_here = |name: &str| names.contains(&name);
         let known = ambient.names();
         let names: Vec<&str> = names.iter().copied().chain(known.iter().map(String::as_str)).collect();
         check::bounded(source)?;
@@ -167,7 +172,11 @@ impl Template {
         for (name, value) in ambient::NAMES.into_iter().zip(ambient.values()) {
             run.add_global(name, value);
         }
-        Ok(Self { source: source.to_owned(), maps: own(maps), place, run: Box::new(run) })
+        let looked_up =
+            run.get_template(environment::ONLY_TEMPLATE).map(|template| template.undeclared_variables(false));
+        let parts =
+            Parts::of(source, |name| known_here(name) && looked_up.as_ref().is_ok_and(|all| all.contains(name)));
+        Ok(Self { source: source.to_owned(), maps: own(maps), place, parts, run: Box::new(run) })
     }
 
     /// The text that it was compiled from.
@@ -181,6 +190,9 @@ impl Template {
     /// As [`Expr::eval`]; and when the text does not fit its place: a URL whose path climbs, a name
     /// that no DNS can hold.
     pub fn render(&self, scope: &Scope) -> Result<String, ExprError> {
+        if let Some(parts) = &self.parts {
+            return self.place.finish(parts.render(scope, self.place)?);
+        }
         let template = self.run.get_template(environment::ONLY_TEMPLATE)?;
         self.place.finish(template.render(scope.with_maps(self.maps.as_ref()))?)
     }

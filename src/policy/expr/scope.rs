@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use compact_str::CompactString;
 use minijinja::Value;
 use minijinja::value::{Enumerator, Object, Serde};
 use serde_json::{Map, Value as Json};
@@ -64,6 +65,11 @@ impl Scope {
 }
 
 impl Scope {
+    /// What a name stands for; undefined where nothing does.
+    pub(super) fn get(&self, name: &str) -> Value {
+        self.0.get_attr(name).unwrap_or(Value::UNDEFINED)
+    }
+
     /// The same names, with an expression's own value maps beside them.
     pub(super) fn with_maps(&self, maps: Option<&Arc<Maps>>) -> Value {
         match maps {
@@ -107,7 +113,7 @@ struct Names {
 #[derive(Debug)]
 struct Said {
     status: Value,
-    sent: Arc<[(String, String)]>,
+    sent: Arc<[(CompactString, CompactString)]>,
     /// Made of `sent` when somebody looks at it, which most policies never do.
     headers: OnceLock<Value>,
     body: Value,
@@ -165,8 +171,8 @@ impl Said {
 }
 
 /// Headers by lower-case name; one that comes twice is one list, as RFC 9110 section 5.3 reads it.
-fn headers(headers: &[(String, String)]) -> Value {
-    let mut joined: indexmap::IndexMap<&str, String> = indexmap::IndexMap::with_capacity(headers.len());
+fn headers(headers: &[(CompactString, CompactString)]) -> Value {
+    let mut joined: indexmap::IndexMap<&str, CompactString> = indexmap::IndexMap::with_capacity(headers.len());
     for (name, value) in headers {
         match joined.get_mut(name.as_str()) {
             Some(known) => {
@@ -176,7 +182,7 @@ fn headers(headers: &[(String, String)]) -> Value {
             None => drop(joined.insert(name, value.clone())),
         }
     }
-    Value::from_pairs(joined)
+    Value::from_pairs(joined.iter().map(|(name, value)| (*name, value.as_str())))
 }
 
 impl Object for Names {

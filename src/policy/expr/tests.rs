@@ -14,7 +14,7 @@ fn question() -> Question {
 }
 
 fn reading(body: &serde_json::Value) -> Scope {
-    let headers = vec![("X-Cost".to_owned(), "1".to_owned()), ("x-cost".to_owned(), "2".to_owned())];
+    let headers = vec![("X-Cost".into(), "1".into()), ("x-cost".into(), "2".into())];
     let reading = Reading::of_http(200, headers, body.to_string().as_bytes(), &Format::Json.into());
     Scope::of_reading(&question(), &reading)
 }

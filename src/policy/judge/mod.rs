@@ -17,6 +17,7 @@ mod tests;
 
 use std::time::Duration;
 
+use compact_str::{CompactString, format_compact};
 use minijinja::Value;
 
 use crate::answer::{Outcome, Record};
@@ -117,7 +118,7 @@ pub struct Judgement {
     /// False for a failure that is no sample for the breaker.
     pub sample: bool,
     /// Which rule fired: `rule 2`, or `built in: 404`.
-    pub rule: String,
+    pub rule: CompactString,
     /// What went wrong, for logs and `try`; never a secret.
     pub detail: Option<String>,
 }
@@ -151,7 +152,7 @@ impl UpstreamPolicy {
     /// What an answer says about another lookup's record, of this kind; `None` where it says nothing.
     pub fn tells(&self, also: &Also, kind: Kind, question: &Question, reading: &Reading) -> Option<Record> {
         match record::of_fields(kind, &also.fields, &Scope::of_reading(question, reading)) {
-            Ok(fields) => (!fields.is_empty()).then(|| Record::from_map(&fields)),
+            Ok(fields) => (!fields.is_empty()).then(|| fields.record()),
             Err(why) => {
                 tracing::debug!(upstream = &*self.name, lookup = &*also.lookup, why, "nothing is told");
                 None
@@ -165,8 +166,8 @@ impl UpstreamPolicy {
     /// Names the field that does not run, or says that the record is too large.
     pub fn record_of_row(&self, kind: Kind, row: Value) -> Result<Option<Record>, String> {
         let fields = record::of_fields(kind, &self.fields, &Scope::of_row(row))?;
-        let complete = self.required.iter().all(|name| fields.contains_key(name));
-        Ok((complete && !fields.is_empty()).then(|| Record::from_map(&fields)))
+        let complete = self.required.iter().all(|name| fields.has(name));
+        Ok((complete && !fields.is_empty()).then(|| fields.record()))
     }
 
     /// As [`UpstreamPolicy::record_of_row`], of values that are there already, one a field.
@@ -176,8 +177,8 @@ impl UpstreamPolicy {
         values: impl Iterator<Item = (&'a str, serde_json::Value)>,
     ) -> Option<Record> {
         let fields = record::of_values(kind, values);
-        let complete = self.required.iter().all(|name| fields.contains_key(name));
-        (complete && !fields.is_empty()).then(|| Record::from_map(&fields))
+        let complete = self.required.iter().all(|name| fields.has(name));
+        (complete && !fields.is_empty()).then(|| fields.record())
     }
 
     fn first_rule(&self, scope: &Scope) -> Option<(usize, &Rule)> {
@@ -200,12 +201,12 @@ impl UpstreamPolicy {
             }
             Ok(fields) => {
                 let missing: Vec<&str> =
-                    self.required.iter().map(String::as_str).filter(|name| !fields.contains_key(*name)).collect();
+                    self.required.iter().map(String::as_str).filter(|name| !fields.has(name)).collect();
                 if !missing.is_empty() {
                     judgement.outcome = Outcome::Partial;
                     judgement.detail = Some(format!("missing: {}", missing.join(", ")));
                 }
-                judgement.record = Some(Record::from_map(&fields));
+                judgement.record = Some(fields.record());
             }
             Err(why) => {
                 judgement.outcome = Outcome::VendorError;
@@ -250,7 +251,7 @@ fn judged(index: usize, rule: &Rule, scope: &Scope) -> Judgement {
         detail: rule.detail.as_ref().and_then(|detail| said(detail, scope)),
         next: rule.next,
         hold_scope: rule.hold_scope,
-        ..Judgement::new(rule.outcome, format!("rule {}", index + 1))
+        ..Judgement::new(rule.outcome, format_compact!("rule {}", index + 1))
     }
 }
 
@@ -268,7 +269,7 @@ fn said(detail: &Expr, scope: &Scope) -> Option<String> {
 }
 
 impl Judgement {
-    fn new(outcome: Outcome, rule: String) -> Self {
+    fn new(outcome: Outcome, rule: impl Into<CompactString>) -> Self {
         Self {
             outcome,
             record: None,
@@ -280,14 +281,14 @@ impl Judgement {
             hold_scope: HoldScope::default(),
             alert: false,
             sample: true,
-            rule,
+            rule: rule.into(),
             detail: None,
         }
     }
 
     /// Our credentials were refused before the question could be asked.
     pub fn no_credentials(detail: &str) -> Self {
-        let judgement = Self::new(Outcome::AuthError, "built in: no token".to_owned());
+        let judgement = Self::new(Outcome::AuthError, "built in: no token");
         Self { hold: Some(TOKEN_HOLD), detail: Some(detail.to_owned()), ..judgement }
     }
 }
@@ -321,6 +322,6 @@ impl Policy {
                 }
             },
         });
-        Some(Record::from_map(&record::of_values(self.kind, values)))
+        Some(record::of_values(self.kind, values).record())
     }
 }

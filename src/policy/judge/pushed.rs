@@ -21,22 +21,19 @@ impl Policy {
         }
         let said: Vec<String> = fields.iter().filter(|(_, value)| says(value)).map(|(name, _)| name.clone()).collect();
         let typed = record::of_values(self.kind, fields.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        if let Some(name) = said.iter().find(|name| !typed.contains_key(*name)) {
+        if let Some(name) = said.iter().find(|name| !typed.has(name)) {
             return Err(format!("the value of `{name}` does not fit its type"));
         }
         if typed.is_empty() {
             return Err("the record says nothing: it has no field with a value".to_owned());
         }
         // In the policy's order, as every other record.
-        let mut typed = typed;
-        let ordered: Map<_, _> =
-            self.field_order.iter().filter_map(|name| Some((name.clone(), typed.remove(name)?))).collect();
-        let record = Record::from_map(&ordered);
+        let ordered = typed.in_order(self.field_order.iter().map(|name| &**name));
+        let record = ordered.record();
         if record.as_json().len() > record::MAX_RECORD {
             return Err(format!("the record is longer than {} bytes", record::MAX_RECORD));
         }
-        let whole =
-            self.upstreams.iter().flat_map(|upstream| &upstream.required).all(|name| ordered.contains_key(name));
+        let whole = self.upstreams.iter().flat_map(|upstream| &upstream.required).all(|name| ordered.has(name));
         Ok((if whole { Outcome::Found } else { Outcome::Partial }, record))
     }
 }

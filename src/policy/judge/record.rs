@@ -2,9 +2,10 @@
 
 use minijinja::Value;
 use minijinja::value::Serde;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::pem::certificates;
+use crate::answer::Record;
 use crate::policy::Expr;
 use crate::policy::expr::Scope;
 use crate::policy::filters::presentable;
@@ -16,12 +17,42 @@ pub(super) const MAX_RECORD: usize = 64 * 1024;
 /// The most characters of a caller's name, as the network carries them.
 const NAME_LENGTH: usize = 15;
 
+/// Fields with their values, in the order they were written in.
+#[derive(Debug)]
+pub(super) struct Fields<'a>(Vec<(&'a str, Json)>);
+
+impl<'a> Fields<'a> {
+    /// True without any.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether there is one of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == name)
+    }
+
+    /// The same in this order; what it does not name is left out.
+    pub(super) fn in_order(mut self, names: impl Iterator<Item = &'a str>) -> Self {
+        let mut take = |name: &str| {
+            let place = self.0.iter().position(|(known, _)| *known == name)?;
+            Some(self.0.swap_remove(place).1)
+        };
+        Self(names.filter_map(|name| Some((name, take(name)?))).collect())
+    }
+
+    /// The record of them.
+    pub(super) fn record(&self) -> Record {
+        Record::of(self.0.iter().map(|(name, value)| (*name, value)))
+    }
+}
+
 /// Evaluates the fields and brings each to its type. One that is undefined, null or empty is left out.
 ///
 /// # Errors
 /// Names the field that does not run, or says that the record is too large.
-pub(super) fn of_fields(kind: Kind, fields: &[(String, Expr)], scope: &Scope) -> Result<Map<String, Json>, String> {
-    let mut record = Map::with_capacity(fields.len());
+pub(super) fn of_fields<'a>(kind: Kind, fields: &'a [(String, Expr)], scope: &Scope) -> Result<Fields<'a>, String> {
+    let mut record = Vec::with_capacity(fields.len());
     let mut size = 2;
     for (name, expr) in fields {
         let value = expr.eval(scope).map_err(|error| format!("field `{name}`: {error}"))?;
@@ -32,18 +63,21 @@ pub(super) fn of_fields(kind: Kind, fields: &[(String, Expr)], scope: &Scope) ->
         if size > MAX_RECORD {
             return Err(format!("field `{name}`: the record is longer than {MAX_RECORD} bytes"));
         }
-        record.insert(name.clone(), value);
+        record.push((name.as_str(), value));
     }
-    Ok(record)
+    Ok(Fields(record))
 }
 
-/// A record of values that are there already.
-pub(super) fn of_values<'a>(kind: Kind, values: impl Iterator<Item = (&'a str, Json)>) -> Map<String, Json> {
+/// The same of values that are there already, each of another name.
+pub(super) fn of_values<'a>(kind: Kind, values: impl Iterator<Item = (&'a str, Json)>) -> Fields<'a> {
     let typed = |name: &str, value: Json| json(&kind.field_type(name).of(Value::from(Serde(value)))).ok().flatten();
-    values.filter_map(|(name, value)| Some((name.to_owned(), kept(kind, name, typed(name, value)?)?))).collect()
+    Fields(values.filter_map(|(name, value)| Some((name, kept(kind, name, typed(name, value)?)?))).collect())
 }
 
 fn json(value: &Value) -> Result<Option<Json>, serde_json::Error> {
+    if let Some(text) = value.as_str() {
+        return Ok(Some(text.into()));
+    }
     if value.is_undefined() || value.is_none() {
         return Ok(None);
     }
@@ -82,6 +116,9 @@ fn clean(value: Json) -> Json {
 /// Scripts put a field into a SIP header, where a line's end would begin another one. The Unicode line
 /// separators go too.
 fn without_controls(mut text: String) -> String {
+    if text.bytes().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~')) {
+        return text;
+    }
     let is_control = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     if text.contains(is_control) {
         text.retain(|c| !is_control(c));

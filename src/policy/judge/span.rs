@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn headers_say_how_long() {
         let of = |headers: &[(&str, &str)]| {
-            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
             of_headers(&Reading { headers, ..Reading::default() }, now())
         };
         assert_eq!(of(&[("cache-control", "private, Max-Age=600"), ("age", "100")]), seconds(500));

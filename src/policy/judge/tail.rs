@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use compact_str::format_compact;
 use minijinja::Value;
 
 use super::Judgement;
@@ -30,10 +31,10 @@ fn http(status: u16, reading: &Reading) -> Judgement {
         401 | 403 => Outcome::AuthError,
         _ => Outcome::VendorError,
     };
-    let mut judgement = Judgement::new(outcome, format!("built in: {status}"));
+    let mut judgement = Judgement::new(outcome, format_compact!("built in: {status}"));
     judgement.detail = match outcome {
         Outcome::VendorError if (200..=299).contains(&status) => {
-            judgement.rule = format!("built in: {status}, undecoded");
+            judgement.rule = format_compact!("built in: {status}, undecoded");
             reading.undecoded.clone()
         }
         Outcome::VendorError => Some(format!("status {status}")),
@@ -46,10 +47,10 @@ fn http(status: u16, reading: &Reading) -> Judgement {
 fn dns(rcode: &str, answers: &Value) -> Judgement {
     let empty = answers.len().unwrap_or(0) == 0;
     let (outcome, rule) = match rcode {
-        "NOERROR" if empty => (Outcome::NotFound, "built in: NOERROR, no answers".to_owned()),
-        "NOERROR" => (Outcome::Found, "built in: NOERROR".to_owned()),
-        "NXDOMAIN" => (Outcome::NotFound, "built in: NXDOMAIN".to_owned()),
-        _ => (Outcome::VendorError, format!("built in: {rcode}")),
+        "NOERROR" if empty => (Outcome::NotFound, "built in: NOERROR, no answers".into()),
+        "NOERROR" => (Outcome::Found, "built in: NOERROR".into()),
+        "NXDOMAIN" => (Outcome::NotFound, "built in: NXDOMAIN".into()),
+        _ => (Outcome::VendorError, format_compact!("built in: {rcode}")),
     };
     let detail = (outcome == Outcome::VendorError).then(|| format!("rcode {rcode}"));
     Judgement { detail, ..Judgement::new(outcome, rule) }
@@ -57,18 +58,16 @@ fn dns(rcode: &str, answers: &Value) -> Judgement {
 
 fn sql(rows: &Value) -> Judgement {
     match rows.len().unwrap_or(0) {
-        0 => Judgement::new(Outcome::NotFound, "built in: no rows".to_owned()),
-        _ => Judgement::new(Outcome::Found, "built in: rows".to_owned()),
+        0 => Judgement::new(Outcome::NotFound, "built in: no rows"),
+        _ => Judgement::new(Outcome::Found, "built in: rows"),
     }
 }
 
 /// A table's row, or none.
 pub(super) fn table(reading: &Reading) -> Judgement {
     match &reading.kept {
-        Some(record) => {
-            Judgement { record: Some(record.clone()), ..Judgement::new(Outcome::Found, "built in: row".to_owned()) }
-        }
-        None => Judgement::new(Outcome::NotFound, "built in: no row".to_owned()),
+        Some(record) => Judgement { record: Some(record.clone()), ..Judgement::new(Outcome::Found, "built in: row") },
+        None => Judgement::new(Outcome::NotFound, "built in: no row"),
     }
 }
 

@@ -51,7 +51,7 @@ fn http(status: u16, body: &str) -> Reading {
 }
 
 fn with_header(mut reading: Reading, name: &str, value: &str) -> Reading {
-    let new = (name.to_owned(), value.to_owned());
+    let new = (name.into(), value.into());
     reading.headers = reading.headers.iter().cloned().chain([new]).collect();
     reading
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use bytes::Bytes;
+use compact_str::CompactString;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode};
 
@@ -26,7 +27,7 @@ pub struct Answer {
     /// The status.
     pub status: u16,
     /// Header names in lower case, and values with bad bytes replaced.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(CompactString, CompactString)>,
     /// The `Content-Type`, if there was one.
     pub content_type: Option<String>,
     /// The decompressed body; empty where the policy looks at none.
@@ -70,7 +71,7 @@ async fn body(response: &mut Response, limit: usize) -> Result<Bytes, Failure> {
 }
 
 /// The part of a head that a reading keeps.
-fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+fn kept(headers: &HeaderMap) -> Vec<(CompactString, CompactString)> {
     let mut room = HEAD_KEPT;
     let mut kept = Vec::with_capacity(headers.len().min(HEADERS_KEPT));
     for (name, value) in headers {
@@ -79,7 +80,7 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
             continue;
         }
         room -= size;
-        kept.push((name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        kept.push((name.as_str().into(), String::from_utf8_lossy(value.as_bytes()).into()));
     }
     kept
 }
@@ -144,7 +145,7 @@ mod tests {
         }
         let kept = kept(&headers);
         assert_eq!(kept.len(), HEADERS_KEPT);
-        assert_eq!(kept[0], ("x-latin".to_owned(), "caf\u{fffd}".to_owned()));
+        assert_eq!(kept[0], ("x-latin".into(), "caf\u{fffd}".into()));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub use request::{Request, render, render_at};
 pub use stamp::Stamp;
 pub use token::token_request;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,7 +146,8 @@ impl HttpUpstream {
         let wanted = if self.decoding.wants_no_body() { 0 } else { self.max_body };
         let deadline = self.within(deadline);
         let answer = match &self.way {
-            Way::Direct(direct) => deadline.limit(direct.fetch(request, wanted)).await,
+            // Pinned here: what is handed over by value is copied, kilobytes each time.
+            Way::Direct(direct) => deadline.limit(pin!(direct.fetch(request, wanted))).await,
             Way::Client(client) => {
                 let head = client.execute(self.prepared(request)?);
                 deadline.limit(Box::pin(answer::read(head, wanted))).await

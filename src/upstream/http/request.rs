@@ -14,13 +14,31 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::sign::sign;
 use super::stamp::Stamp;
-use crate::policy::expr::{ExprError, Scope};
+use crate::policy::expr::{ExprError, Scope, climbs};
 use crate::policy::{Auth, HttpMethod, HttpPolicy, Pair, Question, Secret};
 use crate::upstream::redact::{HIDDEN, Redactor};
 use crate::upstream::{Failure, FailureKind};
 
 /// All but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The bytes that a URL's parser leaves as they are.
+const CLEAN: [bool; 256] = {
+    let (mut clean, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        clean[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let (others, mut place) = (b"-._~:/?@!$&()*+,;=%", 0);
+    while place < others.len() {
+        clean[others[place] as usize] = true;
+        place += 1;
+    }
+    clean
+};
+
+/// The headers that a client adds: for whom, by whom, what is taken, how it is packed, and a body's own.
+const FURTHER_HEADERS: usize = 5;
 
 pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -112,7 +130,7 @@ impl Draft {
     pub(super) fn at(&self, base: Option<&str>) -> Request {
         Request {
             method: self.method,
-            url: format!("{}{}", base.unwrap_or_default(), self.target),
+            url: [base.unwrap_or_default(), &self.target].concat(),
             headers: self.headers.clone(),
             body: self.body.clone(),
         }
@@ -207,9 +225,7 @@ impl Request {
     /// As [`Request::checked_url`].
     pub(super) fn target(&self) -> Result<Cow<'_, str>, Failure> {
         // A parser would leave this as it is.
-        let is_clean = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&()*+,;=%".contains(&byte);
-        if self.url.bytes().all(is_clean) {
-            self.does_not_climb()?;
+        if self.url.bytes().all(|byte| CLEAN[usize::from(byte)]) && !climbs(&self.url) {
             return Ok(Cow::Borrowed(&self.url));
         }
         Ok(Cow::Owned(self.checked_url()?.into()))
@@ -237,12 +253,7 @@ impl Request {
     /// and line ends: with a value of the caller's in the path, another resource than the policy's would be asked.
     /// Such a URL is refused; whatever else the parser does is to escape what may not stand in a URL.
     fn does_not_climb(&self) -> Result<(), Failure> {
-        let path = self.url.split(['?', '#']).next().unwrap_or_default();
-        let dots = |segment: &str| match segment.len() {
-            1 | 2 | 3 | 4 | 6 => matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | ".."),
-            _ => false,
-        };
-        if path.split('/').any(dots) || self.url.contains(|c: char| c == '\\' || c.is_ascii_control()) {
+        if climbs(&self.url) || self.url.bytes().any(|byte| byte == b'\\' || byte.is_ascii_control()) {
             return Err(Failure::new(
                 FailureKind::Policy,
                 "the URL of this question has a `.` or `..` segment, a backslash or a control character: narrow the input's type",
@@ -253,7 +264,7 @@ impl Request {
 
     /// The headers for the client, secret ones marked so that no log shows them.
     pub(super) fn checked_headers(&self) -> Result<HeaderMap, Failure> {
-        let mut map = HeaderMap::with_capacity(self.headers.len() + 1);
+        let mut map = HeaderMap::with_capacity(self.headers.len() + FURTHER_HEADERS);
         for (name, value) in &self.headers {
             let bad = |_| {
                 Failure::new(

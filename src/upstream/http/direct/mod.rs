@@ -19,6 +19,7 @@ use http_body_util::Full;
 use hyper::Uri;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HOST, HeaderValue, USER_AGENT};
 use hyper_util::client::legacy::connect::HttpConnector;
+use memchr::{memchr, memchr2};
 use tower::ServiceExt;
 
 use super::answer::{Answer, chain};
@@ -148,6 +149,6 @@ impl Direct {
 /// The host and port of an `http` URL, and what stands behind them, without a fragment.
 fn authority(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix(SCHEME).unwrap_or(url);
-    let rest = rest.split('#').next().unwrap_or_default();
-    rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()))
+    let rest = &rest[..memchr(b'#', rest.as_bytes()).unwrap_or(rest.len())];
+    rest.split_at(memchr2(b'/', b'?', rest.as_bytes()).unwrap_or(rest.len()))
 }
