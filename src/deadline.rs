@@ -79,6 +79,12 @@ impl Deadline {
     }
 }
 
+/// Sleeps for so long: to a fraction of a millisecond on a thread that has [begun so](sharp::begin_here).
+pub async fn sleep_sharply(span: Duration) {
+    // Nothing comes before the end of it.
+    let _ = sharp::limit(now() + span, std::future::pending::<()>()).await;
+}
+
 /// What the clock shows when the process begins: more than the 49 days that an entry can live, so that what was born
 /// in another process before this one began has a tick as well.
 const FIRST_TICK: u64 = 1 << 33;

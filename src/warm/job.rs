@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::answer::Outcome;
-use crate::deadline::{Instant, now};
+use crate::deadline::{Instant, now, sleep_sharply};
 use crate::health::{Pace, Refused};
 use crate::lookup::{Idle, Lookup, Lookups, Warmed};
 use crate::policy::Question;
@@ -174,7 +174,8 @@ impl<K: Keys> Run<K> {
                 },
             };
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                // Turn by turn: the timers of the runtime go by the millisecond, and five turns in a row keep a call waiting.
+                () = sleep_sharply(wait) => {}
                 Some(ended) = self.dips.join_next() => self.settle(ended),
             }
             self.follow_reload()?;

@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::crew::{Alone, as_others};
+use crate::deadline::sharp;
 
 /// What `nice` calls it: a tenth of a worker's share.
 const LITTLE_IMPORTANCE: i32 = 10;
@@ -18,6 +19,7 @@ const LITTLE_IMPORTANCE: i32 = 10;
 pub(super) fn start() -> io::Result<Alone> {
     Alone::start("warm".to_owned(), || {
         as_others();
+        sharp::begin_here();
         // A system that does not allow it only loses the courtesy.
         let _ = rustix::process::setpriority_process(None, LITTLE_IMPORTANCE);
     })

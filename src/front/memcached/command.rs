@@ -157,6 +157,30 @@ pub fn words(line: &[u8]) -> Words<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Words<'a>(&'a [u8]);
 
+impl<'a> Words<'a> {
+    /// The rest of the line from the next word on, as far as it is text and so many keys may reach.
+    #[inline]
+    pub fn text(&self, keys: usize) -> &'a str {
+        let reach = &self.0[..self.0.len().min(keys * (1 + MAX_KEY))];
+        match str::from_utf8(reach) {
+            Ok(text) => text,
+            Err(error) => str::from_utf8(&reach[..error.valid_up_to()]).unwrap_or_default(),
+        }
+    }
+
+    /// How many bytes are left.
+    #[inline]
+    pub fn left(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The words behind so many bytes.
+    #[inline]
+    pub fn behind(self, bytes: usize) -> Self {
+        Self(self.0.get(bytes..).unwrap_or_default())
+    }
+}
+
 impl<'a> Iterator for Words<'a> {
     type Item = &'a [u8];
 

@@ -10,7 +10,7 @@ use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::form::{Form, render};
 use crate::front::memcached::command::Words;
-use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, behind, parts, pose, whose};
+use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, behind, pose, whose};
 use crate::front::memcached::plain::write_value;
 use crate::lookup::AT_ONCE;
 use crate::policy::Question;
@@ -51,30 +51,38 @@ pub struct Asking<L> {
 /// nothing kept hold of. Those behind are left in `keys`, and the next one to [`look`].
 pub fn write_hits<D: Desk>(desk: &D, keys: &mut Words<'_>, wanted: &mut Wanted<'_>, out: &mut Vec<u8>) -> Written {
     let mut written = Written::default();
-    let Some((name, _)) = keys.clone().next().and_then(parts) else { return written };
+    // What is text is found out once for all keys.
+    let text = keys.text(AT_ONCE);
+    let Some((name, _)) = text.trim_start_matches(' ').split_once(':') else { return written };
+    let may_have_inputs = memchr::memchr(b';', text.as_bytes()).is_some();
     let Wanted { form, with_cas, tick, scratch, ids } = wanted;
     desk.with_line(name, |line| {
-        let mut asked = [(b"".as_slice(), *keys); AT_ONCE];
+        // Where each key begins and ends.
+        let mut asked = [(0, 0); AT_ONCE];
         let mut left = *keys;
         ids.clear();
         while ids.len() < AT_ONCE
             && let Some(key) = left.next()
-            && let Some(id) = behind(name, key).and_then(|rest| id(line, rest))
         {
-            asked[ids.len()] = (key, left);
+            let end = keys.left() - left.left();
+            let place = (end - key.len(), end);
+            let rest = text.get(place.0..place.1).and_then(|key| behind(name, key));
+            let Some(id) = rest.and_then(|rest| id(line, rest, may_have_inputs)) else { break };
+            asked[ids.len()] = place;
             ids.push(id);
         }
-        let question = |place: usize| pose(line, behind(name, asked[place].0)?).ok().map(|posed| posed.question);
+        let key = |place: usize| &text[asked[place].0..asked[place].1];
+        let question = |place: usize| pose(line, behind(name, key(place))?).ok().map(|posed| posed.question);
         written.keys = line.each_hit(Front::Memcached, ids, *tick, question, |place, told| {
             let record = told.record.filter(|_| told.outcome.has_record());
             if let Some(value) = record.and_then(|record| value(record, form, line, scratch)) {
-                write_value(asked[place].0, 1, value, with_cas.then_some(0), out);
+                write_value(key(place).as_bytes(), 1, value, with_cas.then_some(0), out);
                 written.values += 1;
             }
             true
         });
         if let Some(last) = written.keys.checked_sub(1) {
-            *keys = asked[last].1;
+            *keys = keys.behind(asked[last].1);
         }
     });
     written
@@ -82,8 +90,8 @@ pub fn write_hits<D: Desk>(desk: &D, keys: &mut Words<'_>, wanted: &mut Wanted<'
 
 /// The id of the question behind a key's colon; `None` where there is none.
 #[inline]
-fn id<L: Line>(line: &L, rest: &str) -> Option<CompactString> {
-    let is_key_alone = !rest.bytes().any(|byte| byte == b';');
+fn id<L: Line>(line: &L, rest: &str, may_have_inputs: bool) -> Option<CompactString> {
+    let is_key_alone = !may_have_inputs || !rest.contains(';');
     let id = if is_key_alone { line.id(rest) } else { None };
     // Further inputs, or the caller's own fault.
     id.or_else(|| pose(line, rest).ok().map(|posed| posed.question.id))

@@ -60,8 +60,8 @@ pub fn parts(key: &[u8]) -> Option<(&str, &str)> {
 
 /// What stands behind a key's first colon, where this stands before it.
 #[inline]
-pub fn behind<'a>(name: &str, key: &'a [u8]) -> Option<&'a str> {
-    str::from_utf8(key.strip_prefix(name.as_bytes())?.strip_prefix(b":")?).ok()
+pub fn behind<'a>(name: &str, key: &'a str) -> Option<&'a str> {
+    key.strip_prefix(name)?.strip_prefix(':')
 }
 
 /// Whose this key is.

@@ -230,7 +230,9 @@ impl InputType {
             Self::DnsName => dns_name::canonical(text),
             Self::Sip => Destination::parse(text).map(|destination| destination.to_compact_string()),
             Self::Digits => {
-                let fits = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+                // To the end in any case: that is no branch a letter.
+                let are_digits = text.bytes().fold(true, |all, byte| all & byte.is_ascii_digit());
+                let fits = (1..=32).contains(&text.len()) && are_digits;
                 fits.then(|| text.into())
             }
             Self::Word(words) => words.iter().find(|word| word.eq_ignore_ascii_case(text)).cloned(),
