@@ -194,6 +194,7 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadline::sleep_sharply;
 
     /// How late three hundred waits end, by the real clock; the middle of it.
     async fn lateness() -> Duration {
@@ -227,6 +228,31 @@ mod tests {
             }
         }
         panic!("half of the waits end {best:?} late or later");
+    }
+
+    #[tokio::test]
+    async fn who_sleeps_for_less_than_a_millisecond_does() {
+        begin_here();
+        let mut best = Duration::MAX;
+        for _ in 0..200 {
+            let begun = now();
+            sleep_sharply(Duration::from_micros(300)).await;
+            best = best.min(begun.elapsed());
+        }
+        // tokio's own timers would be a millisecond late every time.
+        assert!((Duration::from_micros(300)..Duration::from_micros(900)).contains(&best), "{best:?}");
+    }
+
+    #[tokio::test]
+    async fn who_has_left_is_not_rung_for_and_the_next_one_is() {
+        begin_here();
+        let (soon, later) = (now() + Duration::from_micros(500), now() + Duration::from_millis(2));
+        let leaves = tokio::spawn(limit(soon, std::future::pending::<()>()));
+        let stays = tokio::spawn(limit(later, std::future::pending::<()>()));
+        tokio::task::yield_now().await;
+        leaves.abort();
+        assert!(tokio::time::timeout(Duration::from_secs(1), stays).await.expect("the bell").unwrap().is_none());
+        assert!(now() >= later);
     }
 
     #[tokio::test]

@@ -147,6 +147,32 @@ async fn known_keys_of_all_kinds_are_told_in_order_and_counted() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_no_text_and_long_ones_stand_in_nobodys_way() {
+    let vendor = vendor(Mode::OK).await;
+    let front = Front::start(&[("lrn", &lrn(&vendor))]);
+    let mut client = front.client().await;
+    let numbers: Vec<String> = (0..40).map(|n| format!("lrn:30355501{n:02}")).collect();
+    let told = |reply: &str| -> Vec<String> {
+        let keys = reply.lines().filter_map(|line| line.strip_prefix("VALUE ")?.split(' ').next());
+        keys.map(ToOwned::to_owned).collect()
+    };
+    // Dips the first time, hits the second. Between the keys: bytes that no text holds, spaces, and keys as long as they may be.
+    for between in [
+        b" \xff\xfe ".to_vec(),
+        b" lrn:\xff ".to_vec(),
+        b"    ".to_vec(),
+        [b" ", "k".repeat(250).as_bytes(), b" "].concat(),
+    ] {
+        for _ in 0..2 {
+            let line = numbers.iter().map(|key| key.as_bytes()).collect::<Vec<_>>().join(&between[..]);
+            let reply = client.ask([b"get ", &line[..], b"\r\n"].concat()).await;
+            assert_eq!(told(&reply), numbers, "{between:?}");
+        }
+    }
+    assert_eq!(vendor.requests(), 40);
+}
+
+#[tokio::test]
 async fn no_data_is_a_plain_miss() {
     for mode in
         [Mode::Hang, Mode::Reset, Mode::Answer(404, "text/plain", vec![]), Mode::Answer(500, "text/plain", vec![])]
