@@ -9,7 +9,7 @@ use thread_priority::{
 
 /// The rank of a thread that callers wait for: as others, or before them (`[threads] realtime`). A system that refuses is told
 /// of, and how to have it allow it.
-pub fn take_rank(realtime: bool) {
+pub(super) fn take_rank(realtime: bool) {
     if realtime && let Err(error) = before_others() {
         tracing::warn!(
             %error,

@@ -167,7 +167,7 @@ async fn a_reader_that_has_seen_enough_is_no_fault() {
 fn ranks(pid: u32) -> Vec<String> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let stats = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap());
-    let waited_for = stats.filter(|stat| stat.contains("(serve-") || stat.contains("(deadlines)"));
+    let waited_for = stats.filter(|stat| stat.contains("(serve-"));
     // The name may hold blanks; behind it field 41 is the 39th.
     waited_for.map(|stat| stat.rsplit_once(") ").unwrap().1.split(' ').nth(38).unwrap().to_owned()).collect()
 }

@@ -52,8 +52,7 @@ pub enum Unposed {
 }
 
 /// What stands before a key's first colon, and what behind it.
-#[inline]
-pub fn parts(key: &[u8]) -> Option<(&str, &str)> {
+fn parts(key: &[u8]) -> Option<(&str, &str)> {
     let colon = memchr::memchr(b':', key)?;
     Some((str::from_utf8(&key[..colon]).ok()?, str::from_utf8(&key[colon + 1..]).ok()?))
 }

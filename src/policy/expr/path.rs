@@ -3,6 +3,7 @@
 use minijinja::Value;
 
 use super::Scope;
+use super::scope::attribute;
 
 /// Names with dots between them, at least two.
 #[derive(Debug)]
@@ -23,8 +24,7 @@ impl Path {
 
     /// What is at its end; undefined where it leads through something that is not there.
     pub(super) fn walk(&self, scope: &Scope) -> Value {
-        let step = |value: Value, name: &str| value.get_attr(name).unwrap_or(Value::UNDEFINED);
-        self.0.iter().fold(scope.0.clone(), |value, name| step(value, name))
+        self.0.iter().fold(scope.0.clone(), |value, name| attribute(&value, name))
     }
 }
 

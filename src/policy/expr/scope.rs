@@ -67,7 +67,7 @@ impl Scope {
 impl Scope {
     /// What a name stands for; undefined where nothing does.
     pub(super) fn get(&self, name: &str) -> Value {
-        self.0.get_attr(name).unwrap_or(Value::UNDEFINED)
+        attribute(&self.0, name)
     }
 
     /// The same names, with an expression's own value maps beside them.
@@ -77,6 +77,11 @@ impl Scope {
             Some(maps) => Value::from_object(WithMaps { names: self.0.clone(), maps: Arc::clone(maps) }),
         }
     }
+}
+
+/// What a value has under this name; undefined where it has nothing, or is nothing.
+pub(super) fn attribute(value: &Value, name: &str) -> Value {
+    value.get_attr(name).unwrap_or(Value::UNDEFINED)
 }
 
 #[derive(Debug)]
