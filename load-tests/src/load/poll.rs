@@ -35,6 +35,14 @@ impl Poll {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(token), EventFlags::IN)?)
     }
 
+    /// Waits for this socket no longer.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove(&self, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, socket)?)
+    }
+
     /// Waits until a socket is ready or the moment has come, and appends the tokens of those that are ready.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The floor: an epoll loop that parses next to nothing and answers the same bytes. What it costs is the kernel's price.
+//! For misses it is a relay: it hands on what it reads to the vendor, and back.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,6 +48,35 @@ pub(crate) fn serve(kind: Kind, port: u16) -> anyhow::Result<()> {
         thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
     }
     Ok(())
+}
+
+/// Hands every byte on to the vendor and back, over one connection there for each here, until it is killed.
+pub(crate) fn relay(port: u16, vendor: SocketAddr) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    let poll = Poll::new()?;
+    poll.add(&listener, 0)?;
+    // Those at even places are clients', each with its vendor's connection behind it.
+    let mut lines: Vec<TcpStream> = Vec::new();
+    let (mut ready, mut read) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        poll.wait(Instant::now() + Duration::from_secs(60), &mut ready)?;
+        for token in ready.drain(..) {
+            let Some(place) = (token as usize).checked_sub(1) else {
+                for stream in [listener.accept()?.0, TcpStream::connect(vendor)?] {
+                    stream.set_nodelay(true)?;
+                    lines.push(stream);
+                    poll.add(&lines[lines.len() - 1], lines.len() as u64)?;
+                }
+                continue;
+            };
+            let (mut from, mut to) = (&lines[place], &lines[place ^ 1]);
+            match from.read(&mut read) {
+                Ok(length) if length > 0 => to.write_all(&read[..length])?,
+                // Both have nothing more to say, and a socket at its end is not looked at again.
+                _ => [from, to].into_iter().try_for_each(|line| poll.remove(line))?,
+            }
+        }
+    }
 }
 
 fn streams(kind: Kind, listener: &TcpListener) -> std::io::Result<()> {

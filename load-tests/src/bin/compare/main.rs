@@ -8,6 +8,7 @@ mod misses;
 mod peers;
 mod report;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
@@ -59,6 +60,9 @@ enum Inner {
     /// The bare epoll loop (started by this program itself)
     #[command(hide = true)]
     Floor { kind: Kind, port: u16 },
+    /// The bare relay (started by this program itself)
+    #[command(hide = true)]
+    Relay { port: u16, vendor: SocketAddr },
 }
 
 /// What is asked of every server of a kind.
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.inner {
         Some(Inner::Floor { kind, port }) => floor::serve(kind, port).map(|()| true),
+        Some(Inner::Relay { port, vendor }) => floor::relay(port, vendor).map(|()| true),
         None => compare(&arguments),
     };
     match done {

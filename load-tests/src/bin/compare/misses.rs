@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use load_tests::load::keys::number;
 use load_tests::load::wire::Wire;
 
-use crate::peers::Troupe;
+use crate::peers::{Peer, Troupe};
 use crate::report::median;
 
 /// Questions to each in a round.
@@ -36,13 +36,15 @@ struct Row {
 /// The table, and whether dipcache keeps within what it may add.
 pub(crate) fn compare(troupe: &Troupe, rounds: usize) -> anyhow::Result<(String, bool)> {
     let vendor = troupe.origin.stands().get("single/vendor").context("a vendor we started")?.address();
+    let relay = troupe.relay(vendor)?;
+    let peers = || troupe.peers.iter().filter(|peer| peer.name != "floor").chain([&relay]);
     let row = |name, address| Row { name, address, p50: Vec::new(), cpu: Vec::new() };
     let mut rows = vec![row("no proxy", vendor)];
-    rows.extend(troupe.peers.iter().filter(|peer| peer.name != "floor").map(|peer| row(peer.name, peer.address)));
+    rows.extend(peers().map(|peer| row(peer.name, peer.address)));
     let mut next = NEW;
     for round in 0..=rounds {
         for row in &mut rows {
-            let spent = || troupe.peers.iter().find(|peer| peer.name == row.name).map(|peer| peer.cpu());
+            let spent = || peers().find(|peer| peer.name == row.name).map(Peer::cpu);
             let before = spent();
             let p50 = one_at_a_time(row.address, next).with_context(|| format!("misses of {}", row.name))?;
             next += ASKED;

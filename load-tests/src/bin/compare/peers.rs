@@ -65,8 +65,8 @@ impl Peer {
 pub(crate) struct Troupe {
     pub(crate) peers: Vec<Peer>,
     pub(crate) origin: Vendors,
-    _memory: tempfile::TempDir,
-    _folder: tempfile::TempDir,
+    memory: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// Starts one; `None` where it is not installed.
@@ -106,7 +106,16 @@ impl Troupe {
         for peer in &peers {
             fill(kind, peer).with_context(|| format!("filling {}", peer.name))?;
         }
-        Ok(Self { peers, origin, _memory: memory, _folder: folder })
+        Ok(Self { peers, origin, memory, folder })
+    }
+
+    /// What only hands on bytes to this vendor and back: the least that a miss can cost through anything.
+    pub(crate) fn relay(&self, vendor: SocketAddr) -> anyhow::Result<Peer> {
+        let port = free_port()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["relay", &port.to_string(), &vendor.to_string()]);
+        let place = Place { folder: self.folder.path(), memory: self.memory.path(), origin: vendor };
+        up("bare relay", "a bare epoll loop".to_owned(), port, Kind::Http, &mut command, &place)
     }
 }
 
