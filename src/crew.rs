@@ -199,12 +199,24 @@ mod tests {
     async fn the_beat_stops_when_no_dip_comes() {
         let crew = Crew::with(1, false).unwrap();
         let hand = crew.any().unwrap();
+        // A task that is over is counted for a moment more.
+        let settles_at = async |tasks: usize| {
+            let settled = async {
+                while hand.metrics().num_alive_tasks() != tasks {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+            };
+            let limit = std::time::Duration::from_secs(5);
+            let left = || hand.metrics().num_alive_tasks();
+            tokio::time::timeout(limit, settled).await.unwrap_or_else(|_| panic!("{} and not {tasks}", left()));
+        };
         // What keeps the deadlines is there always.
-        hand.spawn(async {}).await.unwrap();
-        let at_rest = hand.metrics().num_alive_tasks();
-        hand.spawn(async { keep_beating() }).await.unwrap();
-        assert_eq!(hand.metrics().num_alive_tasks(), at_rest + 1);
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        assert_eq!(hand.metrics().num_alive_tasks(), at_rest);
+        settles_at(1).await;
+        let alive = hand.spawn(async {
+            keep_beating();
+            tokio::runtime::Handle::current().metrics().num_alive_tasks()
+        });
+        assert_eq!(alive.await.unwrap(), 3, "this task, the deadlines and the beat");
+        settles_at(1).await;
     }
 }
