@@ -6,7 +6,8 @@
 //! them. A name that no lookup takes is REFUSED: this is no resolver for the world.
 //!
 //! The way of a message: [`query`] reads it or says what is wrong with it, [`resolve`] asks, [`records`]
-//! makes records of the answer's field, [`reply`] puts the message together; [`ready`] says again what was said before. [`over_udp`] and [`over_tcp`] own the sockets.
+//! makes records of the answer's field, [`reply`] puts the message together; [`ready`] says again what was said before. [`over_udp`] and [`over_tcp`] own the sockets,
+//! [`datagrams`] are read and sent many at once.
 //!
 //! What must hold: a message that is a query is answered, within the policy's budget, with the question as it was
 //! written; a stale record with a short TTL goes before SERVFAIL, because Kamailio and OpenSIPS keep a failure for minutes or an
@@ -17,6 +18,7 @@
 //! the name that was asked for.
 
 mod cookie;
+mod datagrams;
 mod query;
 mod ready;
 mod resolve;

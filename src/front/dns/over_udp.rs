@@ -1,6 +1,5 @@
 //! Datagrams: a hit is answered where it is read, a miss by a task that waits.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,17 +11,12 @@ use crate::deadline::{Deadline, now, tick};
 use crate::front::desk::Desk;
 use crate::front::dns::Settings;
 use crate::front::dns::cookie::Baker;
-use crate::front::dns::query::{Incoming, read};
+use crate::front::dns::datagrams::{Incoming, Outgoing, send};
+use crate::front::dns::query::{self, read};
 use crate::front::dns::ready::Shelf;
 use crate::front::dns::reply::{self, Reason};
 use crate::front::dns::resolve::{Step, begin};
 use crate::front::listen::Drain;
-
-/// No query is longer over UDP.
-const MOST: usize = 4096;
-
-/// Datagrams that are read in a row before others get their turn.
-const BATCH: usize = 64;
 
 /// One socket and those who wait for what others are asked on its behalf.
 struct Post<D: Desk> {
@@ -32,8 +26,7 @@ struct Post<D: Desk> {
     settings: Settings,
     waiting: JoinSet<()>,
     shelf: Shelf<D::Line>,
-    /// Where a reply from the shelf is put together.
-    output: Vec<u8>,
+    outgoing: Outgoing,
 }
 
 /// Answers until `drain` begins and nothing is left in hand, or its time is over.
@@ -42,16 +35,16 @@ pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, baker: Arc<Baker>, 
         Ok(socket) => socket,
         Err(error) => return tracing::error!(%error, "cannot listen for datagrams"),
     };
-    let (waiting, shelf) = (JoinSet::new(), Shelf::default());
-    let mut post = Post { socket: Arc::new(socket), desk, baker, settings, waiting, shelf, output: Vec::new() };
+    let (waiting, shelf, outgoing) = (JoinSet::new(), Shelf::default(), Outgoing::default());
+    let mut post = Post { socket: Arc::new(socket), desk, baker, settings, waiting, shelf, outgoing };
     let mut watch = drain.watch();
-    let mut buffer = vec![0; MOST];
+    let mut incoming = Incoming::default();
     loop {
         tokio::select! {
             () = watch.wait() => break,
             Some(_) = post.waiting.join_next() => {}
             readable = post.socket.readable() => match readable {
-                Ok(()) => post.take_batch(&mut buffer),
+                Ok(()) => post.take_all(&mut incoming),
                 Err(error) => tracing::debug!(%error, "a DNS socket cannot be waited for"),
             },
         }
@@ -62,26 +55,23 @@ pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, baker: Arc<Baker>, 
 }
 
 impl<D: Desk> Post<D> {
-    fn take_batch(&mut self, buffer: &mut [u8]) {
-        let tick = tick();
-        for _ in 0..BATCH {
-            match self.socket.try_recv_from(buffer) {
-                Ok((length, from)) => self.take(&buffer[..length], from, tick),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // The echo of a reply that nobody waited for any more: ICMP, told to us later.
-                Err(error) => tracing::debug!(%error, "a datagram could not be read"),
-            }
+    fn take_all(&mut self, incoming: &mut Incoming) {
+        if let Err(error) = incoming.read(&self.socket) {
+            return tracing::debug!(%error, "a datagram could not be read");
         }
+        let tick = tick();
+        incoming.iter().for_each(|(query, from)| self.take(query, from, tick));
+        self.outgoing.send(&self.socket);
     }
 
     fn take(&mut self, query: &[u8], from: SocketAddr, tick: u64) {
-        if self.shelf.answer(&*self.desk, query, tick, &mut self.output) {
-            return send(&self.socket, from, &self.output);
+        if self.outgoing.add(from, |out| self.shelf.answer(&*self.desk, query, tick, out)) {
+            return;
         }
         let asked = match read(query, from.ip(), &self.baker) {
-            Incoming::Asked(asked) => *asked,
-            Incoming::Refused(reply, size) => return self.say(from, &reply, size),
-            Incoming::Noise => return,
+            query::Incoming::Asked(asked) => *asked,
+            query::Incoming::Refused(reply, size) => return self.say(from, &reply, size),
+            query::Incoming::Noise => return,
         };
         match begin(&*self.desk, asked) {
             Step::Say(reply, size, made) => {
@@ -112,12 +102,5 @@ impl<D: Desk> Post<D> {
         if let Some(bytes) = reply::bytes(reply, size) {
             send(&self.socket, to, &bytes);
         }
-    }
-}
-
-/// A datagram that the system has no room for is lost, as any datagram may be: the client asks again.
-fn send(socket: &UdpSocket, to: SocketAddr, bytes: &[u8]) {
-    if let Err(error) = socket.try_send_to(bytes, to) {
-        tracing::debug!(%error, "a DNS reply could not be sent");
     }
 }

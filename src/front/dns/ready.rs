@@ -88,7 +88,7 @@ impl<L> Default for Shelf<L> {
 }
 
 impl<L: Line> Shelf<L> {
-    /// Puts the reply to this query into `out`, if it is ready.
+    /// Puts the reply to this query behind what is in `out`, if it is ready; if not, there may be a part of one.
     pub fn answer<D: Desk<Line = L>>(&mut self, desk: &D, query: &[u8], tick: u64, out: &mut Vec<u8>) -> bool {
         if self.edition != desk.edition() {
             self.edition = desk.edition();
@@ -98,20 +98,21 @@ impl<L: Line> Shelf<L> {
         let hash = self.state.hash_one(&*self.key);
         let Some(ready) = self.replies.find(hash, |ready| ready.key() == self.key) else { return false };
         let question = |_| Some(ready.question.clone());
+        let begin = out.len();
         let said = ready.line.each_hit(Front::Dns, from_ref(&ready.question.id), tick, question, |_, told| {
             let same =
                 told.outcome == Outcome::Found && told.record.is_some_and(|record| record.is_same(&ready.record));
             if same {
-                out.clear();
                 out.extend_from_slice(ready.reply());
                 let life = reply::fresh_ttl(told.ttl).to_be_bytes();
-                ready.lives().for_each(|place| out[place..place + 4].copy_from_slice(&life));
+                ready.lives().for_each(|place| out[begin..][place..place + 4].copy_from_slice(&life));
             }
             same
         });
         if said == 0 {
             return false;
         }
+        let out = &mut out[begin..];
         out[..2].copy_from_slice(&query[..2]);
         // Whether recursion is wanted is told back (RFC 1035, section 4.1.1).
         out[2] = out[2] & !1 | query[2] & 1;
