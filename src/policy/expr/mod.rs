@@ -17,6 +17,7 @@ mod known;
 mod parts;
 mod path;
 mod place;
+mod quick;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ use minijinja::{Environment, Expression, Value};
 use super::ambient::{self, Ambient};
 use crate::policy::maps::Maps;
 use parts::Parts;
-use path::Path;
+use quick::Quick;
 
 pub(crate) use environment::filter_names;
 pub use place::Place;
@@ -50,7 +51,7 @@ const MAX_SOURCE: usize = 64 * 1024;
 pub struct Expr {
     source: String,
     maps: Option<Arc<Maps>>,
-    path: Option<Path>,
+    quick: Option<Quick>,
     run: Expression<'static, 'static>,
 }
 
@@ -101,7 +102,7 @@ impl Expr {
         let run = environment::shared()
             .compile_expression_owned(source.to_owned())
             .map_err(|error| check::not_parsed(source, &error, check::EXPRESSION))?;
-        Ok(Self { source: source.to_owned(), maps: own(maps), path: Path::of(source), run })
+        Ok(Self { source: source.to_owned(), maps: own(maps), quick: Quick::of(source), run })
     }
 
     /// The text that it was compiled from.
@@ -119,8 +120,8 @@ impl Expr {
     /// # Errors
     /// When a filter refuses its input, two values do not go together, or the run takes too long.
     pub fn eval(&self, scope: &Scope) -> Result<Value, ExprError> {
-        match &self.path {
-            Some(path) => Ok(path.walk(scope)),
+        match &self.quick {
+            Some(quick) => quick.eval(scope),
             None => self.run.eval(scope.with_maps(self.maps.as_ref())).map_err(ExprError::from),
         }
     }

@@ -1,30 +1,28 @@
-//! `https://…/{{ key }}`: what most templates are, and what needs no interpreter.
+//! `https://…/{{ key | nanp10 }}`: what most templates are, and what needs no interpreter.
 
+use super::path::Path;
 use super::{ExprError, Place, Scope};
 
-/// Text, and names in it.
+/// Text, and names in it, with or without number filters.
 #[derive(Debug)]
 pub(super) struct Parts(Box<[Part]>);
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 enum Part {
     Text(Box<str>),
-    Name(Box<str>),
+    Value(Path),
 }
 
 impl Parts {
-    /// The parts that a template's source has, if there is nothing in it but text and names by themselves. `is_name` says
-    /// whether a word is one, and not the language's.
+    /// The parts that a template's source has, if there is nothing in it but text and names. `is_name` says whether a
+    /// word is one, and not the language's.
     pub(super) fn of(source: &str, is_name: impl Fn(&str) -> bool) -> Option<Self> {
         let mut parts = Vec::new();
         let mut rest = source;
         while let Some((text, behind)) = rest.split_once("{{") {
-            let (name, behind) = behind.split_once("}}")?;
-            let name = name.trim_matches(' ');
-            if !is_name(name) {
-                return None;
-            }
-            parts.extend([Part::Text(text.into()), Part::Name(name.into())]);
+            let (value, behind) = behind.split_once("}}")?;
+            let path = Path::of(value).filter(|path| is_name(path.head()))?;
+            parts.extend([Part::Text(text.into()), Part::Value(path)]);
             rest = behind;
         }
         parts.push(Part::Text(rest.into()));
@@ -33,7 +31,7 @@ impl Parts {
         if parts.iter().any(is_text) {
             return None;
         }
-        parts.retain(|part| *part != Part::Text("".into()));
+        parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
         Some(Self(parts.into()))
     }
 
@@ -43,7 +41,7 @@ impl Parts {
         for part in &self.0 {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Name(name) => place.write(&mut out, &scope.get(name))?,
+                Part::Value(path) => place.write(&mut out, &path.walk(scope)?)?,
             }
         }
         Ok(out)
@@ -63,12 +61,22 @@ mod tests {
     #[test]
     fn it_is_text_and_names_and_nothing_else() {
         let parts = |source: &str| Parts::of(source, |name| matches!(name, "key" | "ruri")).is_some();
-        for simple in ["", "a", "{{ key }}", "a/{{key}}/b?c={{  ruri }}", "}} { a {{ key }} %} #}"] {
+        for simple in [
+            "",
+            "a",
+            "{{ key }}",
+            "a/{{key}}/b?c={{  ruri }}",
+            "{{ key | nanp10 }}",
+            "{{ key.a }}",
+            "}} { a {{ key }} %} #}",
+        ] {
             assert!(parts(simple), "{simple}");
         }
         for other in [
             "{{ key|upper }}",
-            "{{ key.a }}",
+            "{{ key | }}",
+            "{{ other | nanp10 }}",
+            "{{ vars.api }}",
             "{{ 'key' }}",
             "{{ true }}",
             "{{- key }}",
@@ -93,7 +101,9 @@ mod tests {
         for (value, place) in values.iter().flat_map(|value| places.map(|place| (value, place))) {
             let scope =
                 Scope::of_question_and(&Question::of_key("1303"), [("body", Value::from(Serde(value.clone())))]);
-            for source in ["\"x\": \"{{ key }}-{{ body }}\"", "{{ body }}", "x{{ nobody }}{{ body }}\n"] {
+            for source in
+                ["\"x\": \"{{ key }}-{{ body }}\"", "{{ body }}", "x{{ nobody }}{{ body }}\n", "{{ body | e164_plus }}"]
+            {
                 let names = ["key", "body", "nobody"];
                 let quick = Template::compile(source, &names, place).unwrap();
                 // The same, in brackets that nobody but the interpreter reads.

@@ -1,31 +1,52 @@
-//! `body.data.lrn`: what most fields are, and what needs no interpreter.
+//! `body.data.lrn | e164_plus`: what most fields are, and what needs no interpreter.
 
 use minijinja::Value;
 
-use super::Scope;
 use super::scope::attribute;
+use super::{ExprError, Scope};
+use crate::policy::filters::{NumberFilter, number_filter};
 
-/// Names with dots between them, at least two.
+/// Names with dots between them, and what is made of the number at their end.
 #[derive(Debug)]
-pub(super) struct Path(Box<[Box<str>]>);
+pub(super) struct Path {
+    names: Box<[Box<str>]>,
+    filters: Box<[NumberFilter]>,
+}
 
 impl Path {
-    /// The path that a source is, if it is nothing else.
+    /// The path that a source is, if it is nothing else. Whether its first name is one, and no word of the language, is for
+    /// others to say.
     pub(super) fn of(source: &str) -> Option<Self> {
-        let is_name = |name: &str| {
-            !name.starts_with(|c: char| c.is_ascii_digit())
-                && !name.is_empty()
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
-        let names: Box<[Box<str>]> = source.trim_ascii().split('.').map(Box::from).collect();
-        // One name alone may be a word of the language.
-        (names.len() > 1 && names.iter().all(|name| is_name(name))).then_some(Self(names))
+        let mut parts = source.split('|').map(|part| part.trim_matches(' '));
+        let names: Box<[Box<str>]> = parts.next()?.split('.').map(Box::from).collect();
+        let filters = parts.map(number_filter).collect::<Option<_>>()?;
+        names.iter().all(|name| may_be_one(name)).then_some(Self { names, filters })
+    }
+
+    /// Its first name.
+    pub(super) fn head(&self) -> &str {
+        self.names.first().map_or("", |name| name)
+    }
+
+    /// True for one name without another behind it.
+    pub(super) fn is_alone(&self) -> bool {
+        self.names.len() == 1
     }
 
     /// What is at its end; undefined where it leads through something that is not there.
-    pub(super) fn walk(&self, scope: &Scope) -> Value {
-        self.0.iter().fold(scope.0.clone(), |value, name| attribute(&value, name))
+    ///
+    /// # Errors
+    /// When a filter refuses it.
+    pub(super) fn walk(&self, scope: &Scope) -> Result<Value, ExprError> {
+        let end = self.names.iter().fold(scope.0.clone(), |value, name| attribute(&value, name));
+        Ok(self.filters.iter().try_fold(end, |value, filter| filter(&value))?)
     }
+}
+
+fn may_be_one(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 #[cfg(test)]
@@ -35,21 +56,33 @@ mod tests {
     use crate::policy::expr::Expr;
 
     #[test]
-    fn a_path_is_names_and_dots_and_nothing_else() {
-        for path in ["body.lrn", "body.data.lrn", " row._2 ", "headers.x"] {
-            assert!(Path::of(path).is_some(), "{path}");
+    fn a_path_is_names_and_dots_and_number_filters_and_nothing_else() {
+        let path = |source: &str| Path::of(source).is_some();
+        for simple in ["body.lrn", "body.data.lrn", " row._2 ", "headers.x", "key", "body.a|npa", "key | e164 | nxx"] {
+            assert!(path(simple), "{simple}");
         }
-        for other in
-            ["key", "none", "body.lrn or ''", "body.0", "body['a']", "body.a|upper", "1.5", "body.", "'a.b'", ".a"]
-        {
-            assert!(Path::of(other).is_none(), "{other}");
+        for other in [
+            "body.lrn or ''",
+            "body.0",
+            "body['a']",
+            "body.a|upper",
+            "body.a | npa ~ 'x'",
+            "body.a || npa",
+            "| npa",
+            "1.5",
+            "body.",
+            "'a.b'",
+            ".a",
+        ] {
+            assert!(!path(other), "{other}");
         }
     }
 
     #[test]
     fn it_leads_where_the_interpreter_would() {
         let further = || {
-            let tree = serde_json::json!({"text": "abc", "no": null, "list": [{"a": 1}], "map": {"items": 7, "a": {"b": false}}});
+            let tree = serde_json::json!({"text": "abc", "no": null, "list": [{"a": 1}], "tn": "(303) 555-0100", "far": "+4930123456",
+                "map": {"items": 7, "a": {"b": false}}, "number": 3_035_550_100_u64});
             [("body", Value::from(minijinja::value::Serde(tree)))]
         };
         let scope = Scope::of_question_and(&Question::of_key("1"), further());
@@ -66,10 +99,22 @@ mod tests {
             "body.list.a",
             "body.no.a",
             "body.map.keys",
+            "body.tn | e164_plus",
+            "body.tn|nanp10|dashed",
+            "body.number | npa",
+            "body.far | national",
+            "body.far | nanp10",
+            "body.far | nxx",
+            "body.text | e164",
+            "body.no | cc",
+            "body.nothing | line",
         ] {
-            let interpreted = Expr::compile(&format!("({path})"), &["body"]).unwrap().eval(&scope);
-            let walked = Expr::compile(path, &["body"]).unwrap().eval(&scope);
-            assert_eq!(walked.unwrap(), interpreted.unwrap(), "{path}");
+            let [interpreted, walked] = [&format!("({path})"), path].map(|source| {
+                let expr = Expr::compile(source, &["body"]).unwrap();
+                assert_eq!(expr.quick.is_some(), source == path, "{source}");
+                expr.eval(&scope).map_err(|error| error.to_string())
+            });
+            assert_eq!(walked, interpreted, "{path}");
         }
     }
 }

@@ -65,11 +65,6 @@ impl Scope {
 }
 
 impl Scope {
-    /// What a name stands for; undefined where nothing does.
-    pub(super) fn get(&self, name: &str) -> Value {
-        attribute(&self.0, name)
-    }
-
     /// The same names, with an expression's own value maps beside them.
     pub(super) fn with_maps(&self, maps: Option<&Arc<Maps>>) -> Value {
         match maps {

@@ -20,6 +20,7 @@ mod words;
 
 use minijinja::{Environment, Value};
 
+pub(super) use numbers::{Filter as NumberFilter, named as number_filter};
 pub use patterns::pattern;
 pub use text::presentable;
 pub use times::{is_pattern as is_time_pattern, time};
@@ -31,13 +32,13 @@ pub const TESTS: [&str; 4] = ["matching", "containing", "empty", "citystate"];
 /// The names of all filters of our own.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let of_values = types::NAMES.into_iter().chain(scales::NAMES).chain(times::NAMES).chain(words::NAMES);
-    let of_texts = numbers::NAMES.into_iter().chain(text::NAMES).chain(patterns::NAMES);
+    let of_texts = numbers::names().chain(text::NAMES).chain(patterns::NAMES);
     of_texts.chain(digests::NAMES).chain(lists::NAMES).chain(passports::NAMES).chain(of_values)
 }
 
 /// The number filters as one phrase, for messages.
 pub fn number_filters() -> String {
-    numbers::NAMES.map(|name| format!("`{name}`")).join(", ")
+    numbers::names().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Adds them all.

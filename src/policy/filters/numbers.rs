@@ -9,28 +9,38 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use super::text_of;
 use crate::policy::number::{self, Country};
 
+/// What a filter makes of a value. It looks at nothing else.
+pub(in crate::policy) type Filter = fn(&Value) -> Result<Value, Error>;
+
 /// The filters of this module.
-pub(super) const NAMES: [&str; 11] =
-    ["e164", "e164_plus", "nanp10", "nanp11", "national", "npa", "nxx", "line", "block", "dashed", "cc"];
+const FILTERS: [(&str, Filter); 11] = [
+    ("e164", |value| number(value, |number| Some(Value::from(&number[1..])))),
+    ("e164_plus", |value| number(value, |number| Some(Value::from(number)))),
+    ("nanp10", |value| whole_nanp(value, |ten| Value::from(ten))),
+    ("nanp11", |value| whole_nanp(value, |ten| Value::from(format!("1{ten}")))),
+    ("national", |value| {
+        number(value, |number| number::national(number).map(|national| Value::from(national.as_str())))
+    }),
+    ("npa", |value| nanp_part(value, 0..3)),
+    ("nxx", |value| nanp_part(value, 3..6)),
+    ("line", |value| nanp_part(value, 6..10)),
+    ("block", |value| nanp_part(value, 6..7)),
+    ("dashed", |value| whole_nanp(value, |ten| Value::from(format!("{}-{}-{}", &ten[..3], &ten[3..6], &ten[6..])))),
+    ("cc", |value| number(value, |number| Some(number::calling_code(number).map_or(Value::UNDEFINED, Value::from)))),
+];
+
+/// Their names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILTERS.into_iter().map(|(name, _)| name)
+}
+
+/// The filter of this name, for who needs no interpreter.
+pub(in crate::policy) fn named(name: &str) -> Option<Filter> {
+    FILTERS.into_iter().find_map(|(known, filter)| (known == name).then_some(filter))
+}
 
 pub(super) fn register(environment: &mut Environment<'static>) {
-    environment.add_filter("e164", |value: &Value| number(value, |number| Some(Value::from(&number[1..]))));
-    environment.add_filter("e164_plus", |value: &Value| number(value, |number| Some(Value::from(number))));
-    environment.add_filter("national", |value: &Value| {
-        number(value, |number| number::national(number).map(|national| Value::from(national.as_str())))
-    });
-    environment.add_filter("cc", |value: &Value| {
-        number(value, |number| Some(number::calling_code(number).map_or(Value::UNDEFINED, Value::from)))
-    });
-    environment.add_filter("nanp10", |value: &Value| whole_nanp(value, |ten| Value::from(ten)));
-    environment.add_filter("nanp11", |value: &Value| whole_nanp(value, |ten| Value::from(format!("1{ten}"))));
-    environment.add_filter("dashed", |value: &Value| {
-        whole_nanp(value, |ten| Value::from(format!("{}-{}-{}", &ten[..3], &ten[3..6], &ten[6..])))
-    });
-    environment.add_filter("npa", |value: &Value| nanp_part(value, 0..3));
-    environment.add_filter("nxx", |value: &Value| nanp_part(value, 3..6));
-    environment.add_filter("line", |value: &Value| nanp_part(value, 6..10));
-    environment.add_filter("block", |value: &Value| nanp_part(value, 6..7));
+    FILTERS.into_iter().for_each(|(name, filter)| environment.add_filter(name, move |value: &Value| filter(value)));
 }
 
 /// The canonical form of a value; `None` for what is not there.
