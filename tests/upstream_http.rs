@@ -245,6 +245,7 @@ async fn answers_of_every_form_are_read_to_their_end() {
         (&["HTTP/1.1 103 Early Hints\r\n\r\n|HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"; 2], true, true),
         (&["HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nwhole"; 2], true, false),
         (&["HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nwhole"; 2], true, false),
+        (&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole and more than it said"; 2], true, false),
         (&["HTTP/1.0 200 OK\r\n\r\nwh|ole", ""], false, false),
     ] {
         // A connection's own end is the body's in the last of them.

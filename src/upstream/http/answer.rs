@@ -41,7 +41,7 @@ impl Answer {
         Self {
             status: status.as_u16(),
             content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
-            headers: kept(headers),
+            headers: kept(headers.len(), headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))),
             body,
         }
     }
@@ -70,17 +70,22 @@ async fn body(response: &mut Response, limit: usize) -> Result<Bytes, Failure> {
     Ok(whole.done())
 }
 
-/// The part of a head that a reading keeps.
-fn kept(headers: &HeaderMap) -> Vec<(CompactString, CompactString)> {
+/// The part of a head of so many fields that a reading keeps.
+pub(super) fn kept<'a>(
+    count: usize,
+    fields: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> Vec<(CompactString, CompactString)> {
     let mut room = HEAD_KEPT;
-    let mut kept = Vec::with_capacity(headers.len().min(HEADERS_KEPT));
-    for (name, value) in headers {
-        let size = name.as_str().len() + value.len();
+    let mut kept = Vec::with_capacity(count.min(HEADERS_KEPT));
+    for (name, value) in fields {
+        let size = name.len() + value.len();
         if value.len() > VALUE_KEPT || size > room || kept.len() == HEADERS_KEPT {
             continue;
         }
         room -= size;
-        kept.push((name.as_str().into(), String::from_utf8_lossy(value.as_bytes()).into()));
+        let mut name = CompactString::from(name);
+        name.make_ascii_lowercase();
+        kept.push((name, String::from_utf8_lossy(value).into()));
     }
     kept
 }
@@ -108,7 +113,7 @@ fn kind(error: &reqwest::Error) -> FailureKind {
     }
 }
 
-pub(super) fn is_too_large(cause: &(dyn Error + 'static)) -> bool {
+fn is_too_large(cause: &(dyn Error + 'static)) -> bool {
     cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse_too_large)
 }
 
@@ -143,7 +148,7 @@ mod tests {
             let name = HeaderName::from_bytes(format!("x-{n}").as_bytes()).expect("a name");
             headers.insert(name, HeaderValue::from_static("1"));
         }
-        let kept = kept(&headers);
+        let kept = Answer::of(StatusCode::OK, &headers, Bytes::new()).headers;
         assert_eq!(kept.len(), HEADERS_KEPT);
         assert_eq!(kept[0], ("x-latin".into(), "caf\u{fffd}".into()));
     }

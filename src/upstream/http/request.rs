@@ -266,24 +266,26 @@ impl Request {
     pub(super) fn checked_headers(&self) -> Result<HeaderMap, Failure> {
         let mut map = HeaderMap::with_capacity(self.headers.len() + FURTHER_HEADERS);
         for (name, value) in &self.headers {
-            let bad = |_| {
-                Failure::new(
-                    FailureKind::Policy,
-                    format!("header `{name}`: its name or value may not stand in a header"),
-                )
-            };
-            let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(()))?;
-            let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad(()))?;
+            let (key, mut value) = Self::checked_header(name, value)?;
             // Which of the others carry a secret is the operator's word; only these surely do not.
             value.set_sensitive(key != ACCEPT);
             map.append(key, value);
         }
         if let Some((content_type, _)) = &self.body {
-            let value = HeaderValue::from_str(content_type)
-                .map_err(|_| Failure::new(FailureKind::Policy, "the body's content type may not stand in a header"))?;
-            map.insert(CONTENT_TYPE, value);
+            map.insert(CONTENT_TYPE, Self::checked_header("content-type", content_type)?.1);
         }
         Ok(map)
+    }
+
+    /// One header for a client.
+    ///
+    /// # Errors
+    /// [`FailureKind::Policy`] where it would be none on the wire, or more than one.
+    pub(super) fn checked_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+        let checked = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
+        checked.ok_or_else(|| {
+            Failure::new(FailureKind::Policy, format!("header `{name}`: its name or value may not stand in a header"))
+        })
     }
 }
 

@@ -2,21 +2,18 @@
 
 use std::io::Read;
 
-use bytes::Bytes;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use hyper::HeaderMap;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 
+use crate::upstream::http::answer::Answer;
 use crate::upstream::http::whole::goes_on_past;
 use crate::upstream::{Failure, FailureKind};
 
 /// Unpacks what we have said we take (RFC 9110 section 8.4.1), up to the limit; what is packed some other way stays as it is.
-pub(super) fn unpacked(headers: &mut HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Failure> {
-    let coding = headers.get(CONTENT_ENCODING).and_then(|value| value.to_str().ok()).map(str::trim);
+pub(super) fn unpacked(answer: Answer, coding: &str, limit: usize) -> Result<Answer, Failure> {
     let read: Box<dyn Read + '_> = match coding {
-        Some(coding) if coding.eq_ignore_ascii_case("gzip") => Box::new(MultiGzDecoder::new(&body[..])),
-        Some(coding) if coding.eq_ignore_ascii_case("deflate") => Box::new(ZlibDecoder::new(&body[..])),
-        _ => return Ok(body),
+        coding if coding.eq_ignore_ascii_case("gzip") => Box::new(MultiGzDecoder::new(&answer.body[..])),
+        coding if coding.eq_ignore_ascii_case("deflate") => Box::new(ZlibDecoder::new(&answer.body[..])),
+        _ => return Ok(answer),
     };
     let mut whole = Vec::new();
     read.take(limit as u64 + 1)
@@ -25,7 +22,7 @@ pub(super) fn unpacked(headers: &mut HeaderMap, body: Bytes, limit: usize) -> Re
     if whole.len() > limit {
         return Err(goes_on_past(limit));
     }
-    headers.remove(CONTENT_ENCODING);
-    headers.remove(CONTENT_LENGTH);
-    Ok(whole.into())
+    let mut headers = answer.headers;
+    headers.retain(|(name, _)| name != "content-encoding" && name != "content-length");
+    Ok(Answer { headers, body: whole.into(), ..answer })
 }

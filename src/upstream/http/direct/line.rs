@@ -1,149 +1,190 @@
-//! One connection, driven by whoever asks over it.
+//! One connection, and one request after the other over it.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::{fmt, io};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::body::unpacked;
-use crate::upstream::http::answer::{Answer, chain, is_too_large};
+use super::chunks::Chunks;
+use super::head::{self, Framing, Head, too_long};
+use crate::upstream::http::answer::Answer;
 use crate::upstream::http::whole::Whole;
 use crate::upstream::{Failure, FailureKind};
 
-type Sent = Request<Full<Bytes>>;
-type Driver = Connection<TokioIo<TcpStream>, Full<Bytes>>;
+/// Room for what comes, more than nearly every answer: who reads less than there was room for has read all that there is.
+const ROOM: usize = 8 * 1024;
 
 /// A connection.
-#[derive(Debug)]
 pub(super) struct Line {
-    sender: SendRequest<Full<Bytes>>,
-    /// `None` once it has ended.
-    driver: Option<Box<Driver>>,
+    stream: TcpStream,
+    /// What has come and was not taken yet.
+    read: BytesMut,
+    /// The request that is to be sent.
+    pub request: Vec<u8>,
+    /// False from a request's first byte until its answer is read to the end.
+    is_free: bool,
 }
 
 /// A request that brought no answer.
 #[derive(Debug)]
 pub(super) enum Unsent {
-    /// Not a byte of it was written.
-    Still(Box<Sent>),
+    /// Not a byte of it was written: the vendor had closed the connection before.
+    Still(Failure),
     /// It was, or may have been.
     Not(Failure),
 }
 
+// What goes over it holds secrets and numbers, and is shown to nobody.
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("is_free", &self.is_free).finish_non_exhaustive()
+    }
+}
+
 impl Line {
     /// Over a new connection.
-    pub(super) async fn begin(stream: TokioIo<TcpStream>) -> Result<Self, Failure> {
-        let (sender, driver) = http1::handshake(stream).await.map_err(failure)?;
-        Ok(Self { sender, driver: Some(Box::new(driver)) })
-    }
-
-    /// Sends a request and reads its answer to the end.
-    pub(super) async fn ask(&mut self, request: Sent, wanted: usize) -> Result<Answer, Unsent> {
-        // What has happened to it while it was kept is seen here.
-        self.turn().await;
-        if self.driver.is_none() || !self.sender.is_ready() {
-            return Err(Unsent::Still(Box::new(request)));
-        }
-        let head = self.sender.try_send_request(request);
-        let response = match along(&mut self.driver, head).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(mut error)) => {
-                return Err(match error.take_message() {
-                    Some(request) => Unsent::Still(Box::new(request)),
-                    None => Unsent::Not(failure(error.into_error())),
-                });
-            }
-            Err(ended) => return Err(Unsent::Not(ended)),
-        };
-        self.answer(response, wanted).await.map_err(Unsent::Not)
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, read: BytesMut::new(), request: Vec::new(), is_free: true }
     }
 
     /// True when another request may go over it.
     pub(super) fn is_free(&self) -> bool {
-        self.driver.is_some() && self.sender.is_ready()
+        self.is_free
     }
 
-    async fn answer(&mut self, response: Response<Incoming>, wanted: usize) -> Result<Answer, Failure> {
-        let (mut head, body) = response.into_parts();
+    /// Sends the request and reads its answer to the end, of which at most `wanted` bytes of body; 0 wants none.
+    pub(super) async fn ask(&mut self, wanted: usize) -> Result<Answer, Unsent> {
+        self.is_free = false;
+        self.send().await?;
+        self.answer(wanted).await.map_err(Unsent::Not)
+    }
+
+    async fn send(&mut self) -> Result<(), Unsent> {
+        // What has happened to it while it was kept: with nothing new this costs no call of the system.
+        match self.stream.try_read(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(Unsent::Still(failure(&error))),
+            // Its end, or an answer that nobody has asked for.
+            Ok(_) => return Err(Unsent::Still(protocol("the connection ended before it was asked"))),
+        }
+        let first = self.stream.write(&self.request).await.map_err(|error| Unsent::Still(failure(&error)))?;
+        self.stream.write_all(&self.request[first..]).await.map_err(|error| Unsent::Not(failure(&error)))
+    }
+
+    async fn answer(&mut self, wanted: usize) -> Result<Answer, Failure> {
+        let head = self.head().await?;
         let body = match wanted {
-            // Let go, so that what has come of it already is skipped and the connection can be kept.
-            0 => {
-                drop(body);
-                Bytes::new()
-            }
-            wanted => {
-                let body = self.body(body, wanted).await?;
-                unpacked(&mut head.headers, body, wanted)?
-            }
+            0 => Some(Bytes::new()).filter(|_| self.skip(head.framing)),
+            wanted => Some(self.body(head.framing, wanted).await?),
         };
-        // It comes back to rest, or to its end, in this turn.
-        self.turn().await;
-        Ok(Answer::of(head.status, &head.headers, body))
-    }
-
-    async fn body(&mut self, body: Incoming, limit: usize) -> Result<Bytes, Failure> {
-        let mut whole = Whole::begin(body.size_hint().exact().unwrap_or(0), limit)?;
-        let mut body = pin!(body);
-        while let Some(frame) = along(&mut self.driver, body.frame()).await? {
-            let Ok(piece) = frame.map_err(failure)?.into_data() else { continue };
-            whole.add(piece)?;
+        // With more behind it, whose answer would that be?
+        self.is_free = head.stays && body.is_some() && self.read.is_empty();
+        let answer = Answer {
+            status: head.status,
+            headers: head.headers,
+            content_type: head.content_type,
+            body: body.unwrap_or_default(),
+        };
+        match head.coding.filter(|_| wanted > 0) {
+            Some(coding) => unpacked(answer, &coding, wanted),
+            None => Ok(answer),
         }
-        Ok(whole.done())
     }
 
-    /// Lets the connection do what it can without waiting.
-    async fn turn(&mut self) {
-        poll_fn(|cx| {
-            if self.driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(cx).is_ready()) {
-                self.driver = None;
-            }
-            Poll::Ready(())
-        })
-        .await;
-    }
-}
-
-/// Drives the connection until `work` is done over it.
-async fn along<T>(driver: &mut Option<Box<Driver>>, work: impl Future<Output = T>) -> Result<T, Failure> {
-    let mut work = pin!(work);
-    poll_fn(|cx| {
-        let Some(running) = driver else {
-            return match work.as_mut().poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Ok(done)),
-                Poll::Pending => {
-                    Poll::Ready(Err(Failure::new(FailureKind::Protocol, "the connection ended too early")))
+    /// The answer's head, past those that only say that it will come (RFC 9110 section 15.2).
+    async fn head(&mut self) -> Result<Head, Failure> {
+        let mut seen = 0;
+        loop {
+            // What is none from its first bytes on is known at once, and not when it never becomes whole.
+            if (seen == 0 || head::is_whole(&self.read, seen))
+                && let Some(head) = Head::read(&self.read)?
+            {
+                self.read.advance(head.length);
+                match head.status {
+                    101 => return Err(protocol("the vendor goes over to another protocol")),
+                    100..200 => seen = 0,
+                    _ => return Ok(head),
                 }
-            };
-        };
-        let ended = Pin::new(running).poll(cx);
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            if ended.is_ready() {
-                *driver = None;
+                continue;
             }
-            return Poll::Ready(Ok(done));
-        }
-        match ended {
-            Poll::Ready(end) => {
-                *driver = None;
-                Poll::Ready(Err(end.err().map_or_else(
-                    || Failure::new(FailureKind::Protocol, "the connection ended without an answer"),
-                    failure,
-                )))
+            seen = self.read.len();
+            if seen > head::LONGEST {
+                return Err(too_long());
             }
-            Poll::Pending => Poll::Pending,
+            if !self.more().await? {
+                return Err(protocol("the connection ended without an answer"));
+            }
         }
-    })
-    .await
+    }
+
+    /// A body that nobody wants: false when it is not whole, so that the connection is of no more use.
+    fn skip(&mut self, framing: Framing) -> bool {
+        match framing {
+            Framing::Length(length) => match usize::try_from(length) {
+                Ok(length) if length <= self.read.len() => {
+                    self.read.advance(length);
+                    true
+                }
+                _ => false,
+            },
+            Framing::Chunked | Framing::ToTheEnd => false,
+        }
+    }
+
+    async fn body(&mut self, framing: Framing, limit: usize) -> Result<Bytes, Failure> {
+        let early = || protocol("the connection ended within the answer");
+        match framing {
+            Framing::Length(length) => {
+                let mut whole = Whole::begin(length, limit)?;
+                // It is no more than the limit, which is a `usize`.
+                let mut left = length as usize;
+                loop {
+                    let there = self.read.len().min(left);
+                    whole.add(self.read.split_to(there).freeze())?;
+                    left -= there;
+                    if left == 0 {
+                        return Ok(whole.done());
+                    }
+                    if !self.more().await? {
+                        return Err(early());
+                    }
+                }
+            }
+            Framing::Chunked => {
+                let (mut whole, mut chunks) = (Whole::begin(0, limit)?, Chunks::Size);
+                while !chunks.take(&mut self.read, &mut whole)? {
+                    if !self.more().await? {
+                        return Err(early());
+                    }
+                }
+                Ok(whole.done())
+            }
+            Framing::ToTheEnd => {
+                let mut whole = Whole::begin(0, limit)?;
+                loop {
+                    whole.add(self.read.split().freeze())?;
+                    if !self.more().await? {
+                        return Ok(whole.done());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads what comes next; false at the connection's end.
+    async fn more(&mut self) -> Result<bool, Failure> {
+        self.read.reserve(ROOM);
+        let count = self.stream.read_buf(&mut self.read).await.map_err(|error| failure(&error))?;
+        Ok(count > 0)
+    }
 }
 
-fn failure(error: hyper::Error) -> Failure {
-    let kind = if is_too_large(&error) { FailureKind::TooLarge } else { FailureKind::Protocol };
-    Failure::new(kind, chain(&error))
+fn failure(error: &io::Error) -> Failure {
+    Failure::new(FailureKind::Protocol, format!("the connection broke: {error}"))
+}
+
+fn protocol(why: &str) -> Failure {
+    Failure::new(FailureKind::Protocol, why.to_owned())
 }

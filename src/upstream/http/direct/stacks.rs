@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
 use parking_lot::Mutex;
 
 use super::{IDLE, Line};
@@ -32,13 +31,13 @@ struct Stack {
 pub(super) struct Kept {
     authority: Box<str>,
     /// What its requests call the host.
-    pub host: HeaderValue,
+    pub host: String,
     pub line: Line,
     since: Instant,
 }
 
 impl Kept {
-    pub(super) fn new(authority: &str, host: HeaderValue, line: Line) -> Self {
+    pub(super) fn new(authority: &str, host: String, line: Line) -> Self {
         Self { authority: authority.into(), host, line, since: now() }
     }
 }

@@ -1,0 +1,199 @@
+//! The head of an answer: its status, what is kept of its fields, and how its body ends.
+
+use std::mem::MaybeUninit;
+
+use compact_str::CompactString;
+use httparse::{Header, ParserConfig, Status};
+use memchr::memchr_iter;
+
+use crate::upstream::http::answer::kept;
+use crate::upstream::{Failure, FailureKind};
+
+/// The most bytes of a head, interim answers not counted.
+pub(super) const LONGEST: usize = 64 * 1024;
+
+/// The most fields of a head.
+const FIELDS: usize = 100;
+
+/// A head, read.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub status: u16,
+    /// As in [`Answer`](crate::upstream::http::Answer).
+    pub headers: Vec<(CompactString, CompactString)>,
+    pub content_type: Option<String>,
+    /// How the body is packed.
+    pub coding: Option<String>,
+    pub framing: Framing,
+    /// Whether the connection stays open for another request.
+    pub stays: bool,
+    /// Its own length in bytes.
+    pub length: usize,
+}
+
+/// How a body ends (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// With a last chunk.
+    Chunked,
+    /// With the connection.
+    ToTheEnd,
+}
+
+/// True once a blank line is among these bytes, of which those before `seen` were looked at already.
+pub(super) fn is_whole(bytes: &[u8], seen: usize) -> bool {
+    let from = seen.saturating_sub(2);
+    memchr_iter(b'\n', &bytes[from..]).any(|end| matches!(bytes[from + end + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
+}
+
+impl Head {
+    /// Reads the head that these bytes begin with; `None` while it is not whole.
+    pub(super) fn read(bytes: &[u8]) -> Result<Option<Self>, Failure> {
+        let mut room = [const { MaybeUninit::<Header<'_>>::uninit() }; FIELDS];
+        let mut response = httparse::Response::new(&mut []);
+        let read =
+            ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut room).map_err(bad)?;
+        let Status::Complete(length) = read else { return Ok(None) };
+        // Both are there in a head that is whole.
+        let (status, version) = (response.code.unwrap_or_default(), response.version.unwrap_or_default());
+        let fields = Fields(response.headers);
+        let framing = fields.framing(status)?;
+        Ok(Some(Self {
+            status,
+            content_type: fields.first("content-type").map(|value| String::from_utf8_lossy(value).into_owned()),
+            coding: fields.first("content-encoding").map(|value| String::from_utf8_lossy(value).trim().to_owned()),
+            framing,
+            stays: framing != Framing::ToTheEnd
+                && !fields.has("connection", "close")
+                && (version == 1 || fields.has("connection", "keep-alive")),
+            headers: kept(fields.0.len(), fields.0.iter().map(|field| (field.name, field.value))),
+            length,
+        }))
+    }
+}
+
+struct Fields<'a>(&'a [Header<'a>]);
+
+impl Fields<'_> {
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+
+    fn first<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+
+    /// The words of a list that may stand in several fields.
+    fn words<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.all(name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+    }
+
+    fn has(&self, name: &str, word: &str) -> bool {
+        self.words(name).any(|said| said.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    fn framing(&self, status: u16) -> Result<Framing, Failure> {
+        if matches!(status, 100..200 | 204 | 304) {
+            return Ok(Framing::Length(0));
+        }
+        // Whatever else is said of its length, chunks have the last word; packed any other way it has no end of its own.
+        if let Some(last) = self.words("transfer-encoding").last() {
+            let is_chunked = last.eq_ignore_ascii_case(b"chunked");
+            return Ok(if is_chunked { Framing::Chunked } else { Framing::ToTheEnd });
+        }
+        let mut said = None;
+        for word in self.words("content-length") {
+            // `+5` is a number to Rust and none to HTTP.
+            let digits = word.iter().all(u8::is_ascii_digit).then(|| str::from_utf8(word).ok()).flatten();
+            let length: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| lengths(word))?;
+            if said.is_some_and(|other| other != length) {
+                return Err(lengths(word));
+            }
+            said = Some(length);
+        }
+        Ok(said.map_or(Framing::ToTheEnd, Framing::Length))
+    }
+}
+
+fn lengths(word: &[u8]) -> Failure {
+    let word = String::from_utf8_lossy(&word[..word.len().min(20)]).into_owned();
+    Failure::new(FailureKind::Protocol, format!("`{word}` is no length of a body, or one of several"))
+}
+
+fn bad(error: httparse::Error) -> Failure {
+    match error {
+        httparse::Error::TooManyHeaders => {
+            Failure::new(FailureKind::TooLarge, format!("a head of more than {FIELDS} fields"))
+        }
+        other => Failure::new(FailureKind::Protocol, format!("no HTTP/1.1 came: {other}")),
+    }
+}
+
+/// A head goes on past what is read of one.
+pub(super) fn too_long() -> Failure {
+    Failure::new(FailureKind::TooLarge, format!("the head goes on past {LONGEST} bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Result<Head, FailureKind> {
+        let read = Head::read(text.as_bytes()).map_err(|failure| failure.kind)?;
+        Ok(read.expect("it is whole"))
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_where_rfc_9112_says() {
+        for (fields, framing, stays) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n", Framing::Length(5), true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 5\r\n", Framing::Chunked, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 5\r\n", Framing::ToTheEnd, false),
+            ("HTTP/1.1 200 OK\r\n", Framing::ToTheEnd, false),
+            ("HTTP/1.1 204 No Content\r\n", Framing::Length(0), true),
+            ("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n", Framing::Length(0), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: x, Close\r\n", Framing::Length(0), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n", Framing::Length(0), false),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n", Framing::Length(0), true),
+        ] {
+            let head = head(&format!("{fields}\r\n")).expect(fields);
+            assert_eq!((head.framing, head.stays), (framing, stays), "{fields}");
+        }
+    }
+
+    #[test]
+    fn lengths_that_contradict_each_other_or_are_none_are_no_answer() {
+        for value in ["5, 6", "-1", "+5", "5x", "", "18446744073709551616", "5\r\nContent-Length: 6"] {
+            let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {value}\r\n\r\n");
+            assert_eq!(head(&text).err(), Some(FailureKind::Protocol), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_blank_line_is_found_however_it_comes() {
+        let text = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody";
+        for length in 0..text.len() {
+            for seen in 0..=length {
+                // What has been seen was no whole head, or nobody would look again.
+                if !is_whole(&text[..seen], 0) {
+                    assert_eq!(is_whole(&text[..length], seen), length >= 25, "{length} {seen}");
+                }
+            }
+        }
+        assert!(is_whole(b"HTTP/1.1 200 OK\n\n", 0));
+    }
+
+    #[test]
+    fn what_is_kept_has_names_in_lower_case_and_the_first_of_its_kind() {
+        let head =
+            head("HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nX-Two: 1\r\nx-two: 2\r\nContent-Encoding: GZIP \r\n\r\n")
+                .expect("a head");
+        assert_eq!((head.content_type.as_deref(), head.coding.as_deref()), (Some("a/b"), Some("GZIP")));
+        let names: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(names[..3], [("content-type", "a/b"), ("x-two", "1"), ("x-two", "2")]);
+    }
+}
