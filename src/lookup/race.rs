@@ -9,8 +9,10 @@
 //! The flight lands as soon as the answer cannot become better, and shortly before the callers' time is over
 //! if there is anything to land with. What is missing by then is still waited for, and kept.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -54,6 +56,8 @@ pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot,
     let disowned = pilot.disowned();
     let answer = lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
     pilot.land(answer);
+    // Whoever waits is told first, and what is left here is done after that.
+    behind_others().await;
 
     if !race.gathering.is_done() || !whole {
         race.run(None).await;
@@ -64,6 +68,19 @@ pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot,
     }
     // The losers' ends are samples too. Each is cut off by its own deadline.
     while race.running.next().await.is_some() {}
+}
+
+/// Lets all tasks go first that are ready now. (tokio's own `yield_now` also asks the system what is new.)
+async fn behind_others() {
+    let mut others_went = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut others_went, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// The answer with its dependent steps, and whether none of them is missing.
