@@ -90,8 +90,11 @@ fn bad(why: &str) -> Failure {
 mod tests {
     use super::*;
 
-    /// The body of these bytes, which come in pieces of this length, and what is left behind it.
-    fn body(bytes: &[u8], piece: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, FailureKind> {
+    /// A body, and what is left behind it.
+    type Read = (Vec<u8>, Vec<u8>);
+
+    /// The body of these bytes, which come in pieces of this length.
+    fn body(bytes: &[u8], piece: usize) -> Result<Option<Read>, FailureKind> {
         let (mut chunks, mut read) = (Chunks::Size, BytesMut::new());
         let mut whole = Whole::begin(0, 100_000).expect("nothing is no more than that");
         for piece in bytes.chunks(piece) {
