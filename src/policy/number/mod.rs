@@ -40,7 +40,7 @@ struct Digits {
 /// `None` for all else: letters, a number that is too short or too long, an area code that the North
 /// American plan cannot have.
 pub fn parse(text: &str, country: Country) -> Option<CompactString> {
-    if let Some(number) = plain_nanp(text.as_bytes(), country) {
+    if let Some(number) = plain_nanp(text, country) {
         return Some(number);
     }
     let mut digits = Digits::of(user_part(text)?)?;
@@ -50,19 +50,20 @@ pub fn parse(text: &str, country: Country) -> Option<CompactString> {
 
 /// Bare digits of the North American plan, as nearly all numbers there are written: told at a glance.
 #[inline]
-fn plain_nanp(text: &[u8], country: Country) -> Option<CompactString> {
-    let ten: &[u8; 10] = match text {
-        [b'+', b'1', ten @ ..] => ten.try_into().ok()?,
-        [b'1', ten @ ..] if country.plan().is_nanp() => ten.try_into().ok()?,
+fn plain_nanp(text: &str, country: Country) -> Option<CompactString> {
+    let (front, ten) = match text.as_bytes() {
+        [b'+', b'1', ten @ ..] => ("", ten),
+        [b'1', ten @ ..] if country.plan().is_nanp() => ("+", ten),
         _ => return None,
     };
+    let ten: &[u8; 10] = ten.try_into().ok()?;
     let are_digits = ten.iter().fold(true, |all, byte| all & byte.is_ascii_digit());
     if !are_digits || !is_nanp(ten) {
         return None;
     }
-    let mut canonical = *b"+1..........";
-    canonical[2..].copy_from_slice(ten);
-    str::from_utf8(&canonical).ok().map(CompactString::new)
+    let mut canonical = CompactString::const_new(front);
+    canonical.push_str(text);
+    Some(canonical)
 }
 
 /// What is left of a URI; a bare text is its own user part.
