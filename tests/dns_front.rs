@@ -157,6 +157,42 @@ async fn what_is_said_again_is_said_in_the_same_bytes() {
     assert_eq!(lookup.meters().by_source().iter().map(|(_, count)| count).sum::<u64>(), 9, "all are counted");
 }
 
+/// What comes at once is answered at once, each with its own id and spelling.
+#[tokio::test]
+async fn a_handful_is_answered_one_by_one() {
+    let server = Nameserver::start(Mode::Ok).await;
+    let front =
+        front(&[("edge", policy("A", "a = \"answers | map(attribute='address') | list\"", server.address))]).await;
+    for name in ["sip.carrier.test.", "www.carrier.test."] {
+        // Twice: from then on the reply is ready.
+        for _ in 0..2 {
+            ask(front.address, &query(name, RecordType::A, None)).await;
+        }
+    }
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let names = ["sip.carrier.test.", "WWW.carrier.TEST.", "SIP.CARRIER.test.", "www.carrier.test."];
+    for id in 0..80_u16 {
+        let mut query = query(names[usize::from(id) % 4], RecordType::A, None);
+        query.metadata.id = id;
+        let bytes = if id % 8 == 5 { b"no query".to_vec() } else { query.to_vec().unwrap() };
+        socket.send_to(&bytes, front.address).await.unwrap();
+    }
+    let (mut seen, mut buffer) = (Vec::new(), [0; 512]);
+    while seen.len() < 70 {
+        let come = tokio::time::timeout(Duration::from_secs(5), socket.recv_from(&mut buffer)).await.expect("a reply");
+        let reply = Message::from_vec(&buffer[..come.unwrap().0]).unwrap();
+        let id = reply.metadata.id;
+        assert_eq!(reply.queries[0].name().to_ascii(), names[usize::from(id) % 4], "{id}");
+        assert!(
+            !reply.answers.is_empty() && reply.answers.iter().all(|answer| (1..=60).contains(&answer.ttl)),
+            "{reply}"
+        );
+        seen.push(id);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (0..80).filter(|id| id % 8 != 5).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn what_is_no_query_is_refused_politely() {
     let server = Nameserver::start(Mode::Ok).await;

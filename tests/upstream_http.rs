@@ -53,6 +53,8 @@ over_both_clients! {
     an_unknown_host_and_a_black_hole_are_no_connection,
     a_connection_that_was_closed_while_it_was_kept_is_replaced,
     answers_of_every_form_are_read_to_their_end,
+    what_comes_unasked_is_nobodys_answer,
+    what_is_no_answer_is_told_in_time,
 }
 
 fn client_of(mut http: HttpPolicy, format: Format) -> HttpUpstream {
@@ -258,6 +260,59 @@ async fn answers_of_every_form_are_read_to_their_end() {
         }
         assert_eq!(connections.load(Ordering::Relaxed), if kept { 1 } else { 2 }, "{}", answers[0]);
     }
+}
+
+async fn what_comes_unasked_is_nobodys_answer() {
+    const TWICE: &str =
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole|HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
+    let (url, connections) = wire(&[TWICE; 2], true).await;
+    let client = client();
+    for round in 1..4 {
+        let answer = client.fetch(&get(&url), Deadline::after(SOON)).await.expect("an answer");
+        assert_eq!((&answer.body[..], connections.load(Ordering::Relaxed)), (&b"whole"[..], round));
+        // It has come by now, and is seen before anything is written.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+async fn what_is_no_answer_is_told_in_time() {
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "A: b\r\n".repeat(101));
+    let many: &'static [&'static str] = vec![&*many.leak()].leak();
+    for (answers, kind) in [
+        (many, FailureKind::TooLarge),
+        (&["HTTP/1.1 103 Early Hints\r\n\r\n|HTTP/1.1 103 Early Hints\r\n\r\n"] as &[&str], FailureKind::Timeout),
+        (&["HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nwhole"], FailureKind::Protocol),
+        (&["ICY 200 OK\r\n"], FailureKind::Protocol),
+    ] {
+        let (url, _) = wire(answers, true).await;
+        let begun = now();
+        let deadline = Deadline::after(Duration::from_millis(200));
+        let failure = client().fetch(&get(&url), deadline).await.expect_err(answers[0]);
+        assert_eq!(failure.kind, kind, "{}", answers[0]);
+        assert!(now() - begun < Duration::from_millis(200) + SLACK);
+    }
+}
+
+/// A short body that nobody looks at costs no connection, and one that has not come yet is not waited for.
+#[tokio::test]
+async fn a_body_that_nobody_wants_is_passed_over() {
+    for (answers, connected) in [
+        (&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"; 3], 1),
+        (&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwh|ole"; 3], 3),
+        (&["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n"; 3], 3),
+        (&["HTTP/1.1 404 No\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"; 3], 1),
+    ] {
+        let (url, connections) = wire(answers, true).await;
+        let client = client_of(policies::http(), Format::None);
+        for _ in 0..3 {
+            let answer = client.fetch(&get(&url), Deadline::after(SOON)).await.expect(answers[0]);
+            assert!(answer.body.is_empty(), "{}", answers[0]);
+        }
+        assert_eq!(connections.load(Ordering::Relaxed), connected, "{}", answers[0]);
+    }
+    // The same where somebody does: there is nothing to unpack.
+    let (url, _) = wire(&["HTTP/1.1 404 No\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"], true).await;
+    assert_eq!(client().fetch(&get(&url), Deadline::after(SOON)).await.expect("an answer").status, 404);
 }
 
 async fn a_refusing_vendor_is_found_again_at_once() {

@@ -13,7 +13,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmm
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// Datagrams that are read at once, before others get their turn.
+/// Datagrams that are read at once.
 const MOST: usize = 32;
 
 /// No query is longer over UDP.
@@ -64,6 +64,11 @@ impl Incoming {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// True when the last read took as many as there ever are at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.read.len() == MOST
     }
 
     /// What was read, and from whom; nobody can answer one that came from nowhere.

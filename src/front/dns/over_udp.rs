@@ -44,7 +44,13 @@ pub async fn serve<D: Desk>(socket: UdpSocket, desk: Arc<D>, baker: Arc<Baker>, 
             () = watch.wait() => break,
             Some(_) = post.waiting.join_next() => {}
             readable = post.socket.readable() => match readable {
-                Ok(()) => post.take_all(&mut incoming),
+                Ok(()) => {
+                    post.take_all(&mut incoming);
+                    // Others on this thread have their turn, however fast they come.
+                    if incoming.is_full() {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Err(error) => tracing::debug!(%error, "a DNS socket cannot be waited for"),
             },
         }

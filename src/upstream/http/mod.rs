@@ -1,12 +1,12 @@
-//! A REST vendor, asked with reqwest.
+//! A REST vendor, asked over plain HTTP by a client of our own (`direct`), else with reqwest.
 //!
 //! The life of one dip: the policy's templates make a draft; at one of the base URLs and with credentials it
 //! becomes a [`Request`]; the client sends it over a kept connection or a new one; the head comes, then the body
 //! piece by piece until it is whole, too large or too late; what came becomes a [`Reading`]. Every status is a
 //! reading: what a `404` or a `500` means is for the policy's rules to say.
 //!
-//! What holds: nothing is awaited past the deadline; a body is counted after decompression while it comes
-//! and dropped with its connection one piece after the limit; a request given up takes its HTTP/1 connection
+//! What holds: nothing is awaited past the deadline; a body is counted while it comes
+//! and dropped with its connection one piece after the limit, packed or not; a request given up takes its HTTP/1 connection
 //! along, so that a late answer can never meet a later question. Redirects are not followed but to the same host
 //! where the policy says so, and no proxy is taken from the environment. A vendor's address is looked up by the
 //! system's resolver on a new connection only; where the URL is the caller's own, `public` looks at it.

@@ -11,6 +11,8 @@ use crate::upstream::{Failure, FailureKind};
 /// Unpacks what we have said we take (RFC 9110 section 8.4.1), up to the limit; what is packed some other way stays as it is.
 pub(super) fn unpacked(answer: Answer, coding: &str, limit: usize) -> Result<Answer, Failure> {
     let read: Box<dyn Read + '_> = match coding {
+        // So says many a server of all that it sends, an empty 404 included.
+        _ if answer.body.is_empty() => return Ok(answer),
         coding if coding.eq_ignore_ascii_case("gzip") => Box::new(MultiGzDecoder::new(&answer.body[..])),
         coding if coding.eq_ignore_ascii_case("deflate") => Box::new(ZlibDecoder::new(&answer.body[..])),
         _ => return Ok(answer),

@@ -66,6 +66,7 @@ impl Head {
             coding: fields.first("content-encoding").map(|value| String::from_utf8_lossy(value).trim().to_owned()),
             framing,
             stays: framing != Framing::ToTheEnd
+                && !fields.contradict(status, version)
                 && !fields.has("connection", "close")
                 && (version == 1 || fields.has("connection", "keep-alive")),
             headers: kept(fields.0.len(), fields.0.iter().map(|field| (field.name, field.value))),
@@ -92,6 +93,16 @@ impl Fields<'_> {
 
     fn has(&self, name: &str, word: &str) -> bool {
         self.words(name).any(|said| said.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// True where another reader may see the body's end elsewhere: what follows could then be taken for the next answer.
+    fn contradict(&self, status: u16, version: u8) -> bool {
+        let (has_coding, mut lengths) = (self.first("transfer-encoding").is_some(), self.words("content-length"));
+        match status {
+            204 => has_coding || lengths.any(|length| length != b"0"),
+            304 => has_coding,
+            _ => has_coding && (version == 0 || lengths.next().is_some()),
+        }
     }
 
     fn framing(&self, status: u16) -> Result<Framing, Failure> {
@@ -151,7 +162,12 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", Framing::Length(5), true),
             ("HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n", Framing::Length(5), true),
             ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n", Framing::Length(5), true),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 5\r\n", Framing::Chunked, true),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\nContent-Length: 5\r\n", Framing::Chunked, false),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", Framing::Chunked, true),
+            ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n", Framing::Chunked, false),
+            ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n", Framing::Length(0), true),
+            ("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n", Framing::Length(0), false),
+            ("HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n", Framing::Length(0), false),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 5\r\n", Framing::ToTheEnd, false),
             ("HTTP/1.1 200 OK\r\n", Framing::ToTheEnd, false),
             ("HTTP/1.1 204 No Content\r\n", Framing::Length(0), true),

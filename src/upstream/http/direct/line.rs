@@ -57,8 +57,18 @@ impl Line {
     /// Sends the request and reads its answer to the end, of which at most `wanted` bytes of body; 0 wants none.
     pub(super) async fn ask(&mut self, wanted: usize) -> Result<Answer, Unsent> {
         self.is_free = false;
-        self.send().await?;
-        self.answer(wanted).await.map_err(Unsent::Not)
+        match self.send().await {
+            Ok(()) => self.answer(wanted).await.map_err(Unsent::Not),
+            // A vendor may answer and close before it has read all.
+            Err(Unsent::Not(failure)) => match self.answer(wanted).await {
+                Ok(answer) => {
+                    self.is_free = false;
+                    Ok(answer)
+                }
+                Err(_) => Err(Unsent::Not(failure)),
+            },
+            Err(unsent) => Err(unsent),
+        }
     }
 
     async fn send(&mut self) -> Result<(), Unsent> {

@@ -89,12 +89,13 @@ impl Direct {
             return Err(Failure::new(FailureKind::Bug, "this client speaks plain HTTP only"));
         }
         let (authority, path) = authority(&target);
+        outgoing::check(request, path)?;
         loop {
             let (mut kept, is_new) = match self.stacks.take(authority) {
                 Some(kept) => (kept, false),
                 None => (Box::pin(self.connect(authority)).await?, true),
             };
-            outgoing::write(&mut kept.line.request, request, path, &kept.host, &self.user_agent)?;
+            outgoing::write(&mut kept.line.request, request, path, &kept.host, &self.user_agent);
             match kept.line.ask(wanted).await {
                 Ok(answer) => {
                     if kept.line.is_free() {
