@@ -247,11 +247,13 @@ fn a_scan_takes_little_of_what_is_wanted() {
         })
     };
     let of_calls = 300_000.0 / 360_000.0;
-    for engine in BOTH {
+    // Ours gives the same to a thousandth each time. moka looks after its entries by the clock and spreads them anew in
+    // each process: 0.710 to 0.716, and 0.011 to 0.019 less beside scans, in forty runs.
+    for (engine, least, most_taken) in [(Engine::S3Fifo, 0.73, 0.005), (Engine::Moka, 0.68, 0.05)] {
         let (plain, with_scan) = (ratio(engine, 2000, asks()), ratio(engine, 2000, scanned()) / of_calls);
         println!("{engine:?}: {plain:.4} of Zipf's asks hit, {with_scan:.4} beside scans");
-        assert!(plain > 0.70, "{engine:?} {plain}");
-        assert!(with_scan > plain - 0.02, "{engine:?} {with_scan}");
+        assert!(plain > least, "{engine:?} {plain}");
+        assert!(with_scan > plain - most_taken, "{engine:?} {with_scan}");
     }
 }
 
