@@ -1,10 +1,10 @@
 //! What a dip ends in: an [`Outcome`], perhaps a [`Record`], and a [`Source`] that tells where it came from.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serializer as _;
+use serde_json::{Map, Value as Json};
 
 /// How a dip ended. Decided by the policy's rules before the cache or the breaker sees it, and the
 /// same word in headers, metrics, logs and events.
@@ -164,17 +164,27 @@ impl Record {
     }
 
     /// The record of these fields.
-    pub fn from_map(fields: &serde_json::Map<String, serde_json::Value>) -> Self {
-        Self::of(fields.iter())
+    pub fn from_map(fields: &Map<String, Json>) -> Self {
+        Self::of(fields.iter().map(|(name, value)| (name.as_str(), value)))
     }
 
     /// The record of these fields, each of another name.
-    pub fn of<N: serde::Serialize>(fields: impl Iterator<Item = (N, impl serde::Serialize)>) -> Self {
-        let mut json = Vec::with_capacity(USUAL);
-        // Writing JSON values to memory has no way to fail; an empty record is the safe end of it.
-        let written = serde_json::Serializer::new(&mut json).collect_map(fields);
-        let json = written.ok().and_then(|()| String::from_utf8(json).ok());
-        Self(json.unwrap_or_else(|| "{}".to_owned()).into())
+    pub fn of<'a>(fields: impl Iterator<Item = (&'a str, &'a Json)>) -> Self {
+        let mut json = String::with_capacity(USUAL);
+        for (name, value) in fields {
+            json.push(if json.is_empty() { '{' } else { ',' });
+            push_quoted(&mut json, name);
+            json.push(':');
+            match value {
+                Json::String(text) => push_quoted(&mut json, text),
+                // Writing to a string cannot fail.
+                other => {
+                    let _ = write!(json, "{other}");
+                }
+            }
+        }
+        json.push_str(if json.is_empty() { "{}" } else { "}" });
+        Self(json.into())
     }
 
     /// The JSON text.
@@ -190,6 +200,18 @@ impl Record {
     /// The fields, parsed.
     pub fn to_map(&self) -> serde_json::Map<String, serde_json::Value> {
         serde_json::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+/// Text as JSON has it.
+fn push_quoted(json: &mut String, text: &str) {
+    // Nearly all text, and that is seen many bytes at once.
+    if text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        let _ = write!(json, "{}", Json::from(text));
     }
 }
 

@@ -8,10 +8,12 @@
 //! What serves nobody (orders, journals, the cluster, admin) runs elsewhere, on the runtime that the program began with.
 
 mod alone;
+mod aside;
 mod beat;
 mod rank;
 
 pub use alone::Alone;
+pub use aside::step_aside;
 pub use beat::keep_beating;
 pub use rank::as_others;
 

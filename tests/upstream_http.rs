@@ -90,7 +90,7 @@ async fn answers_come_over_one_kept_connection() {
     for _ in 0..20 {
         let answer = ask(&client, &vendor, SOON).await.expect("an answer");
         assert_eq!((answer.status, &answer.body[..]), (200, &b"{\"ok\":true}"[..]));
-        assert_eq!(answer.content_type.as_deref(), Some("application/json"));
+        assert!(answer.headers.contains(&("content-type".into(), "application/json".into())), "{:?}", answer.headers);
     }
     assert_eq!((vendor.requests(), vendor.connections()), (20, 1));
 }

@@ -52,8 +52,9 @@ pub(super) async fn attempt(
     times: Times,
 ) -> Ended {
     let (member, policy) = (&lookup.members[index], &lookup.policy.upstreams[index]);
+    let begun = now();
     if !pass.is_probe()
-        && let Some(outcome) = apart::held(&lookup, index, &question, now())
+        && let Some(outcome) = apart::held(&lookup, index, &question, begun)
     {
         return Err(outcome.into());
     }
@@ -63,30 +64,35 @@ pub(super) async fn attempt(
     if pass.is_idle() {
         member.wanted(&question);
     } else if !pass.is_probe() {
-        _seat = seat(member, times).await;
+        _seat = member.health.free_seat();
         if _seat.is_none() {
-            lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now()));
-            return Err(Outcome::Overload.into());
-        }
-        // The breaker may have opened while this dip waited for its seat.
-        if !lookup.policy.chain.emergency {
-            member.health.may_ask(now()).map_err(|refused| refused.outcome)?;
+            _seat = seat(member, times).await;
+            let now = now();
+            if _seat.is_none() {
+                lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now));
+                return Err(Outcome::Overload.into());
+            }
+            // The breaker may have opened while this dip waited for its seat.
+            if !lookup.policy.chain.emergency {
+                member.health.may_ask(now).map_err(|refused| refused.outcome)?;
+            }
+            // The wait was for our own limit: the upstream is given its whole time from here.
+            times.overdue = Deadline::at(times.overdue.moment() + pass.seated(now));
         }
         member.wanted(&question);
-        // The wait was for our own limit: the upstream is given its whole time from here.
-        times.overdue = Deadline::at(times.overdue.moment() + pass.seated(now()));
     }
     let (pass, result) = ask(&lookup, index, &question, pass, times).await;
     let judged = match &result {
         Ok(judgement) => judgement.outcome,
         Err(failure) => failure.outcome(),
     };
-    lookup.meters.upstreams[index].ended(judged, pass.took(now()));
+    let ended = now();
+    lookup.meters.upstreams[index].ended(judged, pass.took(ended));
     // What a warm dip took may be its thread's doing, and calls are timed by what is known here.
     if judged.is_answer() && !pass.is_idle() {
-        member.took(pass.took(now()));
+        member.took(pass.took(ended));
     }
-    settle(&lookup, index, &question, pass, &result, times.cut);
+    settle(&lookup, index, &question, pass, &result, times.cut, ended);
     pay(&lookup, judged);
     match result {
         Ok(Judgement { outcome, record, ttl, keep, next, .. }) if outcome.is_answer() => {
@@ -109,10 +115,7 @@ pub(super) async fn attempt(
 /// Waits for a seat for as long as there is time for an answer after it. Later there is no use in asking, and whoever
 /// waits is told while somebody else can still be asked.
 async fn seat(member: &Member, times: Times) -> Option<Seat> {
-    match member.health.free_seat() {
-        Some(seat) => Some(seat),
-        None => member.health.seat(times.overdue.earlier(times.cut).sooner_by(member.usual())).await,
-    }
+    member.health.seat(times.overdue.earlier(times.cut).sooner_by(member.usual())).await
 }
 
 /// Asks, and notes the moment at which the answer becomes overdue.
@@ -189,8 +192,8 @@ fn settle(
     pass: Pass,
     result: &Result<Judgement, Failure>,
     cut: Deadline,
+    now: Instant,
 ) {
-    let now = now();
     let is_apart = apart::ended(lookup, index, question, result, now);
     if let Ok(judgement) = result {
         alert(lookup, index, judgement, now);

@@ -9,14 +9,13 @@
 //! The flight lands as soon as the answer cannot become better, and shortly before the callers' time is over
 //! if there is anything to land with. What is missing by then is still waited for, and kept.
 
+mod running;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
-
-use futures_util::future::{BoxFuture, FutureExt};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::answer::{Answer, Outcome, Source};
 use crate::deadline::{Deadline, Instant, now};
@@ -28,6 +27,7 @@ use crate::lookup::follow;
 use crate::lookup::gather::Gathering;
 use crate::lookup::member::Given;
 use crate::policy::{Order, Question};
+use running::Running;
 
 /// The share of the budget that is kept back, so that what is there reaches the callers in time.
 const KEPT_BACK: u32 = 20;
@@ -48,7 +48,7 @@ pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot,
     let (call, cut) = (Deadline::at(began + budget.call), Deadline::at(began + budget.background));
     let question = Arc::new(question);
     let landing = Deadline::at(began + budget.call - budget.call / KEPT_BACK);
-    let mut race = Race::new(lookup, &question, call, cut, lane);
+    let mut race = Race::new(lookup, &question, call, cut, lane, began);
 
     race.run(Some(landing)).await;
     let Some(given) = race.gathering.result() else { return pilot.land(race.failed.answer()) };
@@ -67,7 +67,7 @@ pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot,
         }
     }
     // The losers' ends are samples too. Each is cut off by its own deadline.
-    while race.running.next().await.is_some() {}
+    while race.running.next_end().await.is_some() {}
 }
 
 /// Lets all tasks go first that are ready now. (tokio's own `yield_now` also asks the system what is new.)
@@ -102,16 +102,25 @@ struct Race<'a> {
     cut: Deadline,
     lane: Lane,
     turns: std::ops::Range<usize>,
+    /// In the past: whose turn is then is due.
+    began: Instant,
     next_turn: Instant,
     /// Set while `next_turn` is a hedge's: when the next one is asked if no extra request is allowed.
     without_hedge: Option<Instant>,
-    running: FuturesUnordered<BoxFuture<'static, (usize, Ended)>>,
+    running: Running<Ended>,
     gathering: Gathering<'a>,
     failed: Failed,
 }
 
 impl<'a> Race<'a> {
-    fn new(lookup: &'a Arc<Lookup>, question: &'a Arc<Question>, call: Deadline, cut: Deadline, lane: Lane) -> Self {
+    fn new(
+        lookup: &'a Arc<Lookup>,
+        question: &'a Arc<Question>,
+        call: Deadline,
+        cut: Deadline,
+        lane: Lane,
+        began: Instant,
+    ) -> Self {
         if matches!(lane, Lane::Call) {
             lookup.allowance.lock().dip();
         }
@@ -122,9 +131,10 @@ impl<'a> Race<'a> {
             cut,
             lane,
             turns: 0..lookup.members.len(),
-            next_turn: now(),
+            began,
+            next_turn: began,
             without_hedge: None,
-            running: FuturesUnordered::new(),
+            running: Running::default(),
             gathering: Gathering::new(&lookup.policy),
             failed: Failed::default(),
         }
@@ -134,12 +144,16 @@ impl<'a> Race<'a> {
     async fn run(&mut self, until: Option<Deadline>) {
         while !self.gathering.is_done() {
             self.start_due();
-            let landing = until.filter(|_| self.gathering.has_any()).map(Deadline::moment);
-            let waits = !self.turns.is_empty();
-            let ended = tokio::select! {
-                ended = self.running.next() => ended,
-                () = tokio::time::sleep_until(self.next_turn), if waits => continue,
-                () = tokio::time::sleep_until(landing.unwrap_or(self.next_turn)), if landing.is_some() => return,
+            let landing = until.filter(|_| self.gathering.has_any());
+            let turn = (!self.turns.is_empty()).then(|| Deadline::at(self.next_turn));
+            // Most dips have one upstream, and nothing to wake up for but its end.
+            let ended = match [landing, turn].into_iter().flatten().min() {
+                None => self.running.next_end().await,
+                Some(first) => match first.limit(self.running.next_end()).await {
+                    Some(ended) => ended,
+                    None if landing == Some(first) => return,
+                    None => continue,
+                },
             };
             match ended {
                 Some((index, Ok(given))) => {
@@ -159,12 +173,13 @@ impl<'a> Race<'a> {
 
     /// The next one's turn is now, and that is no hedge.
     fn hand_over(&mut self) {
-        (self.next_turn, self.without_hedge) = (now(), None);
+        (self.next_turn, self.without_hedge) = (self.began, None);
     }
 
     /// Asks whoever's turn it is.
     fn start_due(&mut self) {
-        while self.running.is_empty() || now() >= self.next_turn {
+        let now = now();
+        while self.running.is_empty() || now >= self.next_turn {
             if let Some(later) =
                 self.without_hedge.take().filter(|_| !self.running.is_empty() && !self.turns.is_empty())
                 && !self.lookup.allowance.lock().take()
@@ -182,18 +197,17 @@ impl<'a> Race<'a> {
                 continue;
             }
             let emergency = self.lookup.policy.chain.emergency;
-            match self.lookup.members[index].health.pass_or(now(), emergency) {
+            match self.lookup.members[index].health.pass_or(now, emergency) {
                 Ok(pass) => {
-                    let share = now() + self.share();
-                    let hedge = self.hedge_after(index).map(|after| now() + after);
+                    let share = now + self.share(now);
+                    let hedge = self.hedge_after(index).map(|after| now + after);
                     self.next_turn = hedge.unwrap_or(share);
                     self.without_hedge = hedge.map(|_| share);
                     let last = self.turns.is_empty() || hedge.is_some();
                     let overdue = if last { self.call } else { Deadline::at(share).earlier(self.call) };
                     let times = Times { overdue, cut: self.cut };
                     let (lookup, question) = (Arc::clone(self.lookup), Arc::clone(self.question));
-                    let attempt = async move { (index, attempt(lookup, index, question, pass, times).await) };
-                    self.running.push(attempt.boxed());
+                    self.running.start(index, Box::pin(attempt(lookup, index, question, pass, times)));
                 }
                 Err(refused) => {
                     self.failed.refused(refused);
@@ -213,16 +227,15 @@ impl<'a> Race<'a> {
                 Some(pass) => Ok(pass),
                 None => lookup.members[index].health.idle_pass_by(cut, lookup.policy.warm.share).await,
             };
-            let ended = match pass {
+            match pass {
                 Ok(pass) => {
                     let times = Times { overdue: Deadline::after(call), cut };
                     attempt(lookup, index, question, pass, times).await
                 }
                 Err(refused) => Err(refused.outcome.into()),
-            };
-            (index, ended)
+            }
         };
-        self.running.push(attempt.boxed());
+        self.running.start(index, Box::pin(attempt));
     }
 
     /// How long after this upstream the next one is asked as well, where dips are hedged.
@@ -234,8 +247,7 @@ impl<'a> Race<'a> {
     }
 
     /// An upstream's equal part of the callers' budget.
-    fn share(&self) -> Duration {
-        let now = now();
+    fn share(&self, now: Instant) -> Duration {
         let usable = self.lookup.members.iter().filter(|member| member.health.may_ask(now).is_ok()).count();
         self.lookup.policy.budget.call / u32::try_from(usable.max(1)).unwrap_or(u32::MAX)
     }

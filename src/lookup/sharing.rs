@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::answer::{Answer, Source};
 use crate::cache::entry::{Entry, Freshness};
 use crate::cache::shared::{Place, SharedCache};
-use crate::deadline::{Deadline, calendar, now, tick};
+use crate::deadline::{Deadline, Instant, calendar, now, tick};
 use crate::lookup::flight::Pilot;
 use crate::lookup::race::Lane;
 use crate::lookup::{Cluster, Lookup, race};
@@ -43,9 +43,22 @@ pub(super) enum Purpose {
 /// Finds the answer, with the other nodes or else at the upstreams, and lands.
 pub(super) async fn fly(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, purpose: Purpose) {
     let began = now();
-    let Some((cluster, era)) = lookup.memory() else {
-        return race::race(lookup, question, pilot, began, Lane::Call).await;
-    };
+    match lookup.memory() {
+        None => race::race(lookup, question, pilot, began, Lane::Call).await,
+        // Boxed: who is alone does not carry it along.
+        Some((cluster, era)) => Box::pin(fly_among_others(lookup, question, pilot, purpose, began, cluster, era)).await,
+    }
+}
+
+async fn fly_among_others(
+    lookup: &Arc<Lookup>,
+    question: Question,
+    pilot: Pilot,
+    purpose: Purpose,
+    began: Instant,
+    cluster: &Cluster,
+    era: u64,
+) {
     let (shared, disowned) = (cluster.shared(), pilot.disowned());
     let look = || lookup.from_others(shared, era, &question, purpose, &disowned);
     if let Some(answer) = look().await {

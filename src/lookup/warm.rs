@@ -69,7 +69,9 @@ impl Lookup {
                 crew::keep_beating();
                 let lookup = Arc::clone(self);
                 let lane = Lane::Idle(Some(idle.0));
-                tokio::spawn(async move { race::race(&lookup, question, pilot, now(), lane).await });
+                // Boxed, as a call's is.
+                let race = Box::pin(async move { race::race(&lookup, question, pilot, now(), lane).await });
+                tokio::spawn(crew::step_aside(race));
                 ticket.landed()
             }
             None => return Warmed::Failed(Outcome::Overload),

@@ -99,8 +99,9 @@ impl Upstream {
     ) -> Result<Reading, Failure> {
         match (self, &policy.transport) {
             (Self::Http(upstream), TransportPolicy::Http(http)) => upstream.ask(http, question, deadline).await,
-            (Self::Dns(upstream), TransportPolicy::Dns(dns)) => upstream.ask(dns, question, deadline).await,
-            (Self::Sql(upstream), TransportPolicy::Sql(sql)) => upstream.ask(sql, question, deadline).await,
+            // Boxed: the largest of them would make all dips as large.
+            (Self::Dns(upstream), TransportPolicy::Dns(dns)) => Box::pin(upstream.ask(dns, question, deadline)).await,
+            (Self::Sql(upstream), TransportPolicy::Sql(sql)) => Box::pin(upstream.ask(sql, question, deadline)).await,
             (Self::Table(upstream), TransportPolicy::Table(table)) => upstream.ask(table, question),
             _ => Err(mismatch()),
         }

@@ -1,4 +1,6 @@
-//! Which page a path means. The whole table is one `match`.
+//! Which page a path means. The whole table is one `match`, but for its first line.
+
+use memchr::memchr_iter;
 
 /// What a path asks for; the pieces are still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +29,16 @@ pub enum Route<'a> {
 /// The page of this path (without its query).
 pub fn route(path: &str) -> Route<'_> {
     let Some(path) = path.strip_prefix("/v1/") else { return Route::Nowhere };
+    // What nearly everybody asks for comes first.
+    if let Some(rest) = path.strip_prefix("lookup/") {
+        let mut slashes = memchr_iter(b'/', rest.as_bytes());
+        return match (slashes.next(), slashes.next()) {
+            (Some(end), None) => Route::Lookup { lookup: &rest[..end], key: &rest[end + 1..] },
+            _ => Route::Nowhere,
+        };
+    }
     let mut steps = path.splitn(4, '/');
     match (steps.next(), steps.next(), steps.next(), steps.next()) {
-        (Some("lookup"), Some(lookup), Some(key), None) => Route::Lookup { lookup, key },
         (Some("call"), None, None, None) => Route::Calls,
         (Some("call"), Some(bundle), None, None) if !bundle.is_empty() => Route::Call(bundle),
         (Some("db"), Some(lookup), None | Some(""), None) if !lookup.is_empty() => Route::Rows(lookup),

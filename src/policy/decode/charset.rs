@@ -23,7 +23,15 @@ pub(super) fn text<'a>(
         Format::Xml => content_type.and_then(of_header).or_else(|| of_declaration(body)),
         _ => content_type.and_then(of_header),
     };
-    decoding.charset.or_else(told).unwrap_or(UTF_8).decode(body).0
+    let charset = decoding.charset.or_else(told).unwrap_or(UTF_8);
+    // Nearly all of them: nothing to turn into anything, and no byte that a byte order mark begins with.
+    if charset == UTF_8
+        && !matches!(body, [0xef | 0xfe | 0xff, ..])
+        && let Ok(text) = str::from_utf8(body)
+    {
+        return Cow::Borrowed(text);
+    }
+    charset.decode(body).0
 }
 
 /// The charset of this name, as an operator writes it. `latin-1` is read as windows-1252, which says the

@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for Anything {
 
 /// A small object: its names, which are texts, and their values.
 #[derive(Debug)]
-struct Fields(Vec<(Value, Value)>);
+pub(crate) struct Fields(Vec<(Value, Value)>);
 
 impl Fields {
     /// Of names that come twice the last value counts (RFC 8259 section 4 leaves it open), in the place of the first.
@@ -94,6 +94,11 @@ impl Fields {
         }
         Self(fields)
     }
+
+    /// The value of this name where it lies.
+    pub(crate) fn lent(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| known.as_str() == Some(name)).map(|(_, value)| value)
+    }
 }
 
 impl Object for Fields {
@@ -102,7 +107,7 @@ impl Object for Fields {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        self.0.iter().find(|(name, _)| name.as_str() == Some(key)).map(|(_, value)| value.clone())
+        self.lent(key).cloned()
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

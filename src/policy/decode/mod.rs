@@ -15,6 +15,7 @@ mod xml;
 mod tests;
 
 pub(crate) use charset::of_name as charset_of_name;
+pub(crate) use json::Fields;
 
 use std::sync::Arc;
 use std::time::Duration;

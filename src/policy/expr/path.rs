@@ -2,7 +2,7 @@
 
 use minijinja::Value;
 
-use super::scope::attribute;
+use super::scope::{attribute, lent};
 use super::{ExprError, Scope};
 use crate::policy::filters::{NumberFilter, number_filter};
 
@@ -38,8 +38,17 @@ impl Path {
     /// # Errors
     /// When a filter refuses it.
     pub(super) fn walk(&self, scope: &Scope) -> Result<Value, ExprError> {
-        let end = self.names.iter().fold(scope.0.clone(), |value, name| attribute(&value, name));
+        let end = follow(&scope.0, &self.names);
         Ok(self.filters.iter().try_fold(end, |value, filter| filter(&value))?)
+    }
+}
+
+/// What is at the end of these names. What a tree of ours has is only looked at on the way, and not copied.
+fn follow(value: &Value, names: &[Box<str>]) -> Value {
+    let Some((name, rest)) = names.split_first() else { return value.clone() };
+    match lent(value, name) {
+        Some(inner) => follow(inner, rest),
+        None => follow(&attribute(value, name), rest),
     }
 }
 

@@ -10,6 +10,7 @@ use minijinja::Value;
 use minijinja::value::{Enumerator, Object, Serde};
 use serde_json::{Map, Value as Json};
 
+use crate::policy::decode::Fields;
 use crate::policy::filters::OWN_MAPS;
 use crate::policy::input::WANT;
 use crate::policy::maps::Maps;
@@ -77,6 +78,14 @@ impl Scope {
 /// What a value has under this name; undefined where it has nothing, or is nothing.
 pub(super) fn attribute(value: &Value, name: &str) -> Value {
     value.get_attr(name).unwrap_or(Value::UNDEFINED)
+}
+
+/// The same where it lies, if it is one that lies somewhere.
+pub(super) fn lent<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    match value.downcast_object_ref::<Names>() {
+        Some(names) => names.lent(name),
+        None => value.downcast_object_ref::<Fields>()?.lent(name),
+    }
 }
 
 #[derive(Debug)]
@@ -155,18 +164,23 @@ impl Said {
     }
 
     fn get(&self, name: &str) -> Option<Value> {
-        let value = match name {
+        match name {
+            "text" => Some(Value::from(Arc::clone(&self.text))),
+            _ => self.lent(name).cloned(),
+        }
+    }
+
+    fn lent(&self, name: &str) -> Option<&Value> {
+        Some(match name {
+            "body" => &self.body,
             "status" => &self.status,
             "headers" => self.headers.get_or_init(|| headers(&self.sent)),
-            "body" => &self.body,
-            "text" => return Some(Value::from(Arc::clone(&self.text))),
             "rcode" => &self.rcode,
             "answers" => &self.answers,
             "rows" => &self.rows,
             "enum" => &self.enumeration,
             _ => return None,
-        };
-        Some(value.clone())
+        })
     }
 }
 
@@ -185,22 +199,30 @@ fn headers(headers: &[(CompactString, CompactString)]) -> Value {
     Value::from_pairs(joined.iter().map(|(name, value)| (*name, value.as_str())))
 }
 
+impl Names {
+    /// The value of this name where it lies; none of those that are only made when somebody looks.
+    fn lent(&self, name: &str) -> Option<&Value> {
+        if name == "key" {
+            return Some(&self.key);
+        }
+        if let Some((_, value)) = self.inputs.iter().find(|(known, _)| &**known == name) {
+            return Some(value);
+        }
+        self.said.as_ref().filter(|_| self.later.is_none()).and_then(|said| said.lent(name))
+    }
+}
+
 impl Object for Names {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         self.get_value_by_str(key.as_str()?)
     }
 
     fn get_value_by_str(self: &Arc<Self>, name: &str) -> Option<Value> {
-        if name == "key" {
-            return Some(self.key.clone());
-        }
-        if let Some((_, value)) = self.inputs.iter().find(|(known, _)| &**known == name) {
+        if let Some(value) = self.lent(name) {
             return Some(value.clone());
         }
-        if let Some(value) = self.later.as_ref().and_then(|later| later.get(name)) {
-            return Some(value);
-        }
-        self.said.as_ref().and_then(|said| said.get(name))
+        let made = || self.said.as_ref().and_then(|said| said.get(name));
+        self.later.as_ref().and_then(|later| later.get(name)).or_else(made)
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

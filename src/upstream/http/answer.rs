@@ -1,10 +1,11 @@
 //! What comes back: a head within bounds, a body within bounds, or a failure with a reason.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use bytes::Bytes;
 use compact_str::CompactString;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::HeaderMap;
 use reqwest::{Response, StatusCode};
 
 use super::public::NotPublic;
@@ -28,8 +29,6 @@ pub struct Answer {
     pub status: u16,
     /// Header names in lower case, and values with bad bytes replaced.
     pub headers: Vec<(CompactString, CompactString)>,
-    /// The `Content-Type`, if there was one.
-    pub content_type: Option<String>,
     /// The decompressed body; empty where the policy looks at none.
     pub body: Bytes,
 }
@@ -37,10 +36,8 @@ pub struct Answer {
 impl Answer {
     /// Of a head and the whole body.
     pub(super) fn of(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
-        let content_type = headers.get(CONTENT_TYPE);
         Self {
             status: status.as_u16(),
-            content_type: content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
             headers: kept(headers.len(), headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))),
             body,
         }
@@ -85,9 +82,15 @@ pub(super) fn kept<'a>(
         room -= size;
         let mut name = CompactString::from(name);
         name.make_ascii_lowercase();
-        kept.push((name, String::from_utf8_lossy(value).into()));
+        kept.push((name, text(value).into()));
     }
     kept
+}
+
+/// A value as text, bad bytes replaced.
+pub(super) fn text(value: &[u8]) -> Cow<'_, str> {
+    // Nearly all are good, and that is seen many bytes at once.
+    str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
 }
 
 /// The client's error in our words.
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn a_deep_tree_does_not_decode() {
         let body = Bytes::from("[".repeat(10_000));
-        let answer = Answer { status: 200, headers: Vec::new(), content_type: None, body };
+        let answer = Answer { status: 200, headers: Vec::new(), body };
         let reading = answer.into_reading(&Decoding::default());
         assert!(reading.undecoded.is_some() && reading.body.is_undefined());
     }

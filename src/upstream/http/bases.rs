@@ -3,6 +3,7 @@
 //! The order is the operator's, or drawn by the operator's weights. A base that failed goes to the end of it for a while that doubles up to half a
 //! minute; when the while is over, one request tries it in its old place and the others still go round it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -41,10 +42,11 @@ impl Bases {
     }
 
     /// In which order to try them now; never empty.
-    pub fn order(&self, now: Instant) -> Vec<usize> {
+    pub fn order(&self, now: impl FnOnce() -> Instant) -> Cow<'static, [usize]> {
         if self.urls.len() < 2 {
-            return vec![0];
+            return Cow::Borrowed(&[0]);
         }
+        let now = now();
         let mut notes = self.notes.lock();
         let mut order: Vec<usize> = (0..notes.len()).collect();
         if !self.weights.is_empty() {
@@ -60,16 +62,19 @@ impl Bases {
             // Its while is over: this request tries it, and the others wait for what comes of that.
             first.until = Some(now + pause(first.failures));
         }
-        order
+        Cow::Owned(order)
     }
 
     /// How a try at one ended.
-    pub fn ended(&self, index: usize, failed: bool, now: Instant) {
+    pub fn ended(&self, index: usize, failed: bool, now: impl FnOnce() -> Instant) {
+        if self.urls.is_empty() {
+            return;
+        }
         let mut notes = self.notes.lock();
         let Some(note) = notes.get_mut(index) else { return };
         let was_well = note.failures == 0;
         *note = match failed {
-            true => Note { failures: note.failures + 1, until: Some(now + pause(note.failures + 1)) },
+            true => Note { failures: note.failures + 1, until: Some(now() + pause(note.failures + 1)) },
             false => Note::default(),
         };
         let base = self.urls.get(index).map(String::as_str).unwrap_or_default();
@@ -94,28 +99,28 @@ mod tests {
     fn a_sick_base_goes_to_the_end_and_one_request_tries_it_again() {
         let bases = Bases::new(&["a".to_owned(), "b".to_owned()], &[]);
         let start = now();
-        assert_eq!(bases.order(start), [0, 1]);
-        bases.ended(0, true, start);
-        assert_eq!(bases.order(start), [1, 0]);
+        assert_eq!(bases.order(|| start), [0, 1]);
+        bases.ended(0, true, || start);
+        assert_eq!(bases.order(|| start), [1, 0]);
         let later = start + Duration::from_millis(1100);
-        assert_eq!(bases.order(later), [0, 1], "one request tries it");
-        assert_eq!(bases.order(later), [1, 0], "the others do not");
-        bases.ended(0, true, later);
-        assert_eq!(bases.order(later + Duration::from_millis(1900)), [1, 0], "the while has doubled");
-        bases.ended(0, false, later);
-        assert_eq!(bases.order(later), [0, 1]);
+        assert_eq!(bases.order(|| later), [0, 1], "one request tries it");
+        assert_eq!(bases.order(|| later), [1, 0], "the others do not");
+        bases.ended(0, true, || later);
+        assert_eq!(bases.order(|| later + Duration::from_millis(1900)), [1, 0], "the while has doubled");
+        bases.ended(0, false, || later);
+        assert_eq!(bases.order(|| later), [0, 1]);
     }
 
     #[test]
     fn weights_draw_the_first_and_a_sick_one_still_goes_to_the_end() {
         let bases = Bases::new(&["a".to_owned(), "b".to_owned(), "c".to_owned()], &[6, 3, 1]);
         let start = now();
-        let firsts = |base: usize| (0..10_000).filter(|_| bases.order(start)[0] == base).count();
+        let firsts = |base: usize| (0..10_000).filter(|_| bases.order(|| start)[0] == base).count();
         let shares = [firsts(0), firsts(1), firsts(2)];
         assert!((5700..6300).contains(&shares[0]) && (2700..3300).contains(&shares[1]), "{shares:?}");
         assert!((800..1200).contains(&shares[2]), "{shares:?}");
-        bases.ended(0, true, start);
-        assert!((0..100).all(|_| bases.order(start)[2] == 0));
+        bases.ended(0, true, || start);
+        assert!((0..100).all(|_| bases.order(|| start)[2] == 0));
     }
 
     #[test]
@@ -123,11 +128,11 @@ mod tests {
         let bases = Bases::new(&["a".to_owned(), "b".to_owned()], &[]);
         let start = now();
         for _ in 0..50 {
-            bases.ended(0, true, start);
-            bases.ended(1, true, start);
+            bases.ended(0, true, || start);
+            bases.ended(1, true, || start);
         }
-        assert_eq!(bases.order(start), [0, 1]);
-        assert_eq!(bases.order(start + LONGEST)[0], 0);
-        assert_eq!(Bases::new(&[], &[]).order(start), [0]);
+        assert_eq!(bases.order(|| start), [0, 1]);
+        assert_eq!(bases.order(|| start + LONGEST)[0], 0);
+        assert_eq!(Bases::new(&[], &[]).order(|| start), [0]);
     }
 }

@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Result<(String, Duration), Failure> {
-        read(&Answer { status, headers: Vec::new(), content_type: None, body: body.to_owned().into() })
+        read(&Answer { status, headers: Vec::new(), body: body.to_owned().into() })
     }
 
     #[test]

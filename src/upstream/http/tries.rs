@@ -61,7 +61,7 @@ impl Asked<'_> {
         let stamp = Arc::new(Stamp::now());
         let draft = Draft::of(self.http, self.question, &stamp)?;
         let bases = &self.upstream.bases;
-        let order = bases.order(now());
+        let order = bases.order(now);
         let repeatable = self.http.wire.safe || self.http.method == HttpMethod::Get;
         let turns = order.len() + self.http.wire.retry as usize;
         for (turn, index) in order.iter().copied().cycle().take(turns).enumerate() {
@@ -80,7 +80,7 @@ impl Asked<'_> {
                 Ok(answer) => answer.status >= 500,
                 Err(failure) => failure.is_theirs(),
             };
-            bases.ended(index, failed, now());
+            bases.ended(index, failed, now);
             let unsent = matches!(&result, Err(failure) if failure.kind == FailureKind::Connect);
             let again = failed && (repeatable || unsent) && left > 1 && !self.deadline.passed();
             if !again {
@@ -92,8 +92,10 @@ impl Asked<'_> {
     }
 
     fn share(&self, left: usize) -> Deadline {
-        let part = self.deadline.remaining() / u32::try_from(left).unwrap_or(u32::MAX);
-        if left > 1 { Deadline::after(part) } else { self.deadline }
+        if left < 2 {
+            return self.deadline;
+        }
+        Deadline::after(self.deadline.remaining() / u32::try_from(left).unwrap_or(u32::MAX))
     }
 }
 

@@ -6,7 +6,7 @@ use compact_str::CompactString;
 use httparse::{Header, ParserConfig, Status};
 use memchr::memchr_iter;
 
-use crate::upstream::http::answer::kept;
+use crate::upstream::http::answer::{kept, text};
 use crate::upstream::{Failure, FailureKind};
 
 /// The most bytes of a head, interim answers not counted.
@@ -21,7 +21,6 @@ pub(super) struct Head {
     pub status: u16,
     /// As in [`Answer`](crate::upstream::http::Answer).
     pub headers: Vec<(CompactString, CompactString)>,
-    pub content_type: Option<String>,
     /// How the body is packed.
     pub coding: Option<String>,
     pub framing: Framing,
@@ -58,50 +57,74 @@ impl Head {
         let Status::Complete(length) = read else { return Ok(None) };
         // Both are there in a head that is whole.
         let (status, version) = (response.code.unwrap_or_default(), response.version.unwrap_or_default());
-        let fields = Fields(response.headers);
-        let framing = fields.framing(status)?;
+        let said = Said::by(response.headers);
+        let framing = said.framing(status)?;
         Ok(Some(Self {
             status,
-            content_type: fields.first("content-type").map(|value| String::from_utf8_lossy(value).into_owned()),
-            coding: fields.first("content-encoding").map(|value| String::from_utf8_lossy(value).trim().to_owned()),
+            coding: said.coding.map(|value| text(value).trim().to_owned()),
             framing,
             stays: framing != Framing::ToTheEnd
-                && !fields.contradict(status, version)
-                && !fields.has("connection", "close")
-                && (version == 1 || fields.has("connection", "keep-alive")),
-            headers: kept(fields.0.len(), fields.0.iter().map(|field| (field.name, field.value))),
+                && !said.contradicts_itself(status, version)
+                && !said.closes
+                && (version == 1 || said.keeps_alive),
+            headers: kept(response.headers.len(), response.headers.iter().map(|field| (field.name, field.value))),
             length,
         }))
     }
 }
 
-struct Fields<'a>(&'a [Header<'a>]);
+/// What the fields say of the message itself.
+#[derive(Default)]
+struct Said<'a> {
+    /// The first `Content-Encoding`.
+    coding: Option<&'a [u8]>,
+    /// The last word of `Transfer-Encoding`.
+    transfer: Option<&'a [u8]>,
+    length: Length,
+    closes: bool,
+    keeps_alive: bool,
+}
 
-impl Fields<'_> {
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
-    }
+/// What `Content-Length` says.
+#[derive(Default)]
+enum Length {
+    #[default]
+    Nothing,
+    Bytes(u64),
+    /// What is no length, or not the only one.
+    Bad(Failure),
+}
 
-    fn first<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
-        self.all(name).next()
-    }
-
-    /// The words of a list that may stand in several fields.
-    fn words<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.all(name).flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
-    }
-
-    fn has(&self, name: &str, word: &str) -> bool {
-        self.words(name).any(|said| said.eq_ignore_ascii_case(word.as_bytes()))
+impl<'a> Said<'a> {
+    /// All fields looked at once: each list may stand in several of them.
+    fn by(fields: &[Header<'a>]) -> Self {
+        let mut said = Self::default();
+        for Header { name, value } in fields {
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            // Told apart by their lengths first, which is all that most need.
+            match name.len() {
+                10 if is("connection") => {
+                    for word in words(value) {
+                        said.closes |= word.eq_ignore_ascii_case(b"close");
+                        said.keeps_alive |= word.eq_ignore_ascii_case(b"keep-alive");
+                    }
+                }
+                14 if is("content-length") => words(value).for_each(|word| said.length.further(word)),
+                16 if is("content-encoding") => said.coding = said.coding.or(Some(*value)),
+                17 if is("transfer-encoding") => said.transfer = words(value).last(),
+                _ => {}
+            }
+        }
+        said
     }
 
     /// True where another reader may see the body's end elsewhere: what follows could then be taken for the next answer.
-    fn contradict(&self, status: u16, version: u8) -> bool {
-        let (has_coding, mut lengths) = (self.first("transfer-encoding").is_some(), self.words("content-length"));
+    fn contradicts_itself(&self, status: u16, version: u8) -> bool {
+        let has_transfer = self.transfer.is_some();
         match status {
-            204 => has_coding || lengths.any(|length| length != b"0"),
-            304 => has_coding,
-            _ => has_coding && (version == 0 || lengths.next().is_some()),
+            204 => has_transfer || !matches!(self.length, Length::Nothing | Length::Bytes(0)),
+            304 => has_transfer,
+            _ => has_transfer && (version == 0 || !matches!(self.length, Length::Nothing)),
         }
     }
 
@@ -110,25 +133,34 @@ impl Fields<'_> {
             return Ok(Framing::Length(0));
         }
         // Whatever else is said of its length, chunks have the last word; packed any other way it has no end of its own.
-        if let Some(last) = self.words("transfer-encoding").last() {
-            let is_chunked = last.eq_ignore_ascii_case(b"chunked");
-            return Ok(if is_chunked { Framing::Chunked } else { Framing::ToTheEnd });
+        match (self.transfer, &self.length) {
+            (Some(last), _) if last.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+            (Some(_), _) | (None, Length::Nothing) => Ok(Framing::ToTheEnd),
+            (None, Length::Bytes(length)) => Ok(Framing::Length(*length)),
+            (None, Length::Bad(failure)) => Err(failure.clone()),
         }
-        let mut said = None;
-        for word in self.words("content-length") {
-            // `+5` is a number to Rust and none to HTTP.
-            let digits = word.iter().all(u8::is_ascii_digit).then(|| str::from_utf8(word).ok()).flatten();
-            let length: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| lengths(word))?;
-            if said.is_some_and(|other| other != length) {
-                return Err(lengths(word));
-            }
-            said = Some(length);
-        }
-        Ok(said.map_or(Framing::ToTheEnd, Framing::Length))
     }
 }
 
-fn lengths(word: &[u8]) -> Failure {
+impl Length {
+    fn further(&mut self, word: &[u8]) {
+        // `+5` is a number to Rust and none to HTTP.
+        let digits = str::from_utf8(word).ok().filter(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        *self = match (digits.and_then(|digits| digits.parse().ok()), &self) {
+            (_, Self::Bad(_)) => return,
+            (Some(length), Self::Nothing) => Self::Bytes(length),
+            (Some(length), Self::Bytes(other)) if length == *other => return,
+            _ => Self::Bad(no_length(word)),
+        };
+    }
+}
+
+/// The words of a list.
+fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+fn no_length(word: &[u8]) -> Failure {
     let word = String::from_utf8_lossy(&word[..word.len().min(20)]).into_owned();
     Failure::new(FailureKind::Protocol, format!("`{word}` is no length of a body, or one of several"))
 }
@@ -208,7 +240,7 @@ mod tests {
         let head =
             head("HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nX-Two: 1\r\nx-two: 2\r\nContent-Encoding: GZIP \r\n\r\n")
                 .expect("a head");
-        assert_eq!((head.content_type.as_deref(), head.coding.as_deref()), (Some("a/b"), Some("GZIP")));
+        assert_eq!(head.coding.as_deref(), Some("GZIP"));
         let names: Vec<_> = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(names[..3], [("content-type", "a/b"), ("x-two", "1"), ("x-two", "2")]);
     }

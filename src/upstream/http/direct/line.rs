@@ -91,12 +91,7 @@ impl Line {
         };
         // With more behind it, whose answer would that be?
         self.is_free = head.stays && body.is_some() && self.read.is_empty();
-        let answer = Answer {
-            status: head.status,
-            headers: head.headers,
-            content_type: head.content_type,
-            body: body.unwrap_or_default(),
-        };
+        let answer = Answer { status: head.status, headers: head.headers, body: body.unwrap_or_default() };
         match head.coding.filter(|_| wanted > 0) {
             Some(coding) => unpacked(answer, &coding, wanted),
             None => Ok(answer),
