@@ -228,11 +228,17 @@ impl Ticket {
         if self.0.answer.get().is_none() {
             rung.await;
         }
-        match self.0.answer.get() {
-            Some(Some(answer)) => answer.clone(),
-            // The pilot is lost. It may not be the upstream's fault, so it is not called its error.
-            Some(None) | None => Answer::empty(Outcome::Overload, Source::Nobody),
-        }
+        self.answer().unwrap_or_else(Self::lost)
+    }
+
+    /// What the flight has brought; `None` while it has not landed.
+    pub fn answer(&self) -> Option<Answer> {
+        self.0.answer.get().map(|answer| answer.clone().unwrap_or_else(Self::lost))
+    }
+
+    /// What is told when the pilot is lost. It may not be the upstream's fault, so it is not called its error.
+    pub fn lost() -> Answer {
+        Answer::empty(Outcome::Overload, Source::Nobody)
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Member {
     /// The keys and credentials that are left alone while it may be asked for others.
     pub(super) apart: Apart,
     /// The question that somebody had for it last: what a probe asks, since only a real question proves anything.
-    last: Mutex<Option<Question>>,
+    last: Mutex<Option<Arc<Question>>>,
     /// How fast it has answered lately.
     latencies: Mutex<Latencies>,
     /// True while a prober looks after it.
@@ -104,12 +104,12 @@ impl Member {
     }
 
     /// Remembers what is asked, or would be if it were well.
-    pub(super) fn wanted(&self, question: &Question) {
-        self.last.lock().clone_from(&Some(question.clone()));
+    pub(super) fn wanted(&self, question: &Arc<Question>) {
+        *self.last.lock() = Some(Arc::clone(question));
     }
 
     /// What was wanted of it last.
-    pub(super) fn last_question(&self) -> Option<Question> {
+    pub(super) fn last_question(&self) -> Option<Arc<Question>> {
         self.last.lock().clone()
     }
 

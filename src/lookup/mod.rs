@@ -16,6 +16,7 @@
 //! nobody who waits for it: the first caller's leaving does not cancel it, and what comes late still
 //! fills the cache.
 
+mod aboard;
 mod apart;
 mod attempt;
 mod avoid;
@@ -55,6 +56,7 @@ use crate::health::{Allowance, FailedTargets, Spend, Verdict};
 use crate::policy::{Policy, Question};
 use crate::telemetry::{FrontName, Meters};
 
+use aboard::{Aboard, Fetch};
 use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
@@ -187,6 +189,7 @@ impl Lookup {
     }
 
     async fn fetch(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
+        let question = Arc::new(question);
         if !self.policy.applies(&question) {
             return Answer::empty(Outcome::NotApplicable, Source::Nobody);
         }
@@ -205,18 +208,24 @@ impl Lookup {
             self.start_renewal(&question);
             return self.second_rank(&question, Answer::empty(Outcome::Timeout, Source::Nobody));
         }
-        let (ticket, collapsed) = match self.flights.board(&question.id) {
+        let (told, collapsed) = match self.flights.board(&question.id) {
             Some(Boarding::Lead(pilot, ticket)) => {
-                self.take_off(question.clone(), pilot, Purpose::Answer);
-                (ticket, false)
+                let told = match self.take_off(Arc::clone(&question), pilot, Purpose::Answer) {
+                    Some(fetch) if self.is_at_home() => deadline.limit_sharply(Aboard::new(fetch, ticket)).await,
+                    fetch => {
+                        self.set_off(fetch);
+                        deadline.limit_sharply(ticket.landed()).await
+                    }
+                };
+                (told, false)
             }
-            Some(Boarding::Follow(ticket)) => (ticket, true),
+            Some(Boarding::Follow(ticket)) => {
+                self.meters.coalesced.increment(1);
+                (deadline.limit_sharply(ticket.landed()).await, true)
+            }
             None => return self.second_rank(&question, Answer::empty(Outcome::Overload, Source::Nobody)),
         };
-        if collapsed {
-            self.meters.coalesced.increment(1);
-        }
-        match deadline.limit_sharply(ticket.landed()).await {
+        match told {
             Some(answer) if answer.outcome.is_answer() => Answer { collapsed, ..answer },
             Some(failure) => self.second_rank(&question, failure),
             None => {
@@ -294,12 +303,19 @@ impl Lookup {
 
     fn start_renewal(self: &Arc<Self>, question: &Question) {
         if let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id) {
-            self.take_off(question.clone(), pilot, Purpose::Renew);
+            self.set_off(self.take_off(Arc::new(question.clone()), pilot, Purpose::Renew));
         }
     }
 
-    /// Starts the fetch in a task of its own, which no caller can cancel.
-    fn take_off(self: &Arc<Self>, question: Question, pilot: Pilot, purpose: Purpose) {
+    /// Begins a fetch as a task of its own.
+    fn set_off(&self, fetch: Option<Fetch>) {
+        if let Some(fetch) = fetch {
+            self.spawn_home(fetch);
+        }
+    }
+
+    /// The fetch, which is yet to be begun; `None` where the flight has landed already.
+    fn take_off(self: &Arc<Self>, question: Arc<Question>, pilot: Pilot, purpose: Purpose) -> Option<Fetch> {
         // Between this caller's miss and its boarding another flight may have landed.
         let tick = tick();
         if let Some(entry) = self.local.get(&question.id, tick)
@@ -307,12 +323,11 @@ impl Lookup {
             && !entry.is_past(self.policy.cache.refresh_ahead, tick)
         {
             pilot.land(entry.answer(Source::Local, tick));
-            return;
+            return None;
         }
         crew::keep_beating();
         let lookup = Arc::clone(self);
-        // Boxed, or all of its kilobytes are carried from hand to hand until they are a task's, and once more when it ends.
-        self.spawn_home(Box::pin(async move { sharing::fly(&lookup, question, pilot, purpose).await }));
+        Some(Box::pin(async move { sharing::fly(&lookup, question, pilot, purpose).await }))
     }
 
     /// True when there is a stale record and waiting for a fresh one is a poor bet: when nobody may be asked, within the
@@ -357,9 +372,14 @@ impl Lookup {
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
         match &self.home {
-            Some(home) if !crew::serves_here() => home.spawn(work),
+            Some(home) if !self.is_at_home() => home.spawn(work),
             _ => tokio::spawn(work),
         }
+    }
+
+    /// True where callers may come to wait for what is begun right here.
+    fn is_at_home(&self) -> bool {
+        self.home.is_none() || crew::serves_here()
     }
 
     /// The lookup of this name.

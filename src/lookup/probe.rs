@@ -114,7 +114,7 @@ async fn probe(lookup: &Arc<Lookup>, index: usize) {
         return;
     };
     let cut = Deadline::after(lookup.call_budget());
-    match attempt(Arc::clone(lookup), index, Arc::new(question.clone()), pass, Times { overdue: cut, cut }).await {
+    match attempt(Arc::clone(lookup), index, Arc::clone(&question), pass, Times { overdue: cut, cut }).await {
         Ok(given) => {
             lookup.keep(&question, given, || false);
         }

@@ -43,10 +43,9 @@ pub(super) enum Lane {
 
 /// Asks the upstreams in their order, lands the flight with what they say, and keeps it.
 /// The callers' budget has been running since `began`.
-pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, began: Instant, lane: Lane) {
+pub(super) async fn race(lookup: &Arc<Lookup>, question: Arc<Question>, pilot: Pilot, began: Instant, lane: Lane) {
     let budget = lookup.policy.budget;
     let (call, cut) = (Deadline::at(began + budget.call), Deadline::at(began + budget.background));
-    let question = Arc::new(question);
     let landing = Deadline::at(began + budget.call - budget.call / KEPT_BACK);
     let mut race = Race::new(lookup, &question, call, cut, lane, began);
 
@@ -56,10 +55,14 @@ pub(super) async fn race(lookup: &Arc<Lookup>, question: Question, pilot: Pilot,
     let disowned = pilot.disowned();
     let answer = lookup.keep(&question, given, || disowned.load(Ordering::Acquire));
     pilot.land(answer);
+    let is_over = race.gathering.is_done() && whole;
+    if is_over && race.running.is_empty() {
+        return;
+    }
     // Whoever waits is told first, and what is left here is done after that.
     behind_others().await;
 
-    if !race.gathering.is_done() || !whole {
+    if !is_over {
         race.run(None).await;
         if let Some(given) = race.gathering.result() {
             let (given, _) = followed(lookup, &question, given, cut).await;

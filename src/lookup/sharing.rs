@@ -41,7 +41,7 @@ pub(super) enum Purpose {
 }
 
 /// Finds the answer, with the other nodes or else at the upstreams, and lands.
-pub(super) async fn fly(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, purpose: Purpose) {
+pub(super) async fn fly(lookup: &Arc<Lookup>, question: Arc<Question>, pilot: Pilot, purpose: Purpose) {
     let began = now();
     match lookup.memory() {
         None => race::race(lookup, question, pilot, began, Lane::Call).await,
@@ -52,7 +52,7 @@ pub(super) async fn fly(lookup: &Arc<Lookup>, question: Question, pilot: Pilot, 
 
 async fn fly_among_others(
     lookup: &Arc<Lookup>,
-    question: Question,
+    question: Arc<Question>,
     pilot: Pilot,
     purpose: Purpose,
     began: Instant,

@@ -67,7 +67,7 @@ impl Lookup {
             }
             Some(Boarding::Lead(pilot, ticket)) => {
                 crew::keep_beating();
-                let lookup = Arc::clone(self);
+                let (lookup, question) = (Arc::clone(self), Arc::new(question));
                 let lane = Lane::Idle(Some(idle.0));
                 // Boxed, as a call's is.
                 let race = Box::pin(async move { race::race(&lookup, question, pilot, now(), lane).await });

@@ -268,10 +268,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
             keys.push(key);
             looks.push(look(&*self.shared.desk, key, &self.shared.form, moment.tick));
         }
-        let mut looks = stream::iter(looks).map(|look| settle(look, since)).buffered(SIDE_BY_SIDE);
-        for key in keys {
-            let Some(look) = looks.next().await else { break };
-            *moment = Moment::this();
+        // All of them, before the first is sent: a client that does not read must not hold up a fetch that others wait for.
+        let looks: Vec<_> = stream::iter(looks).map(|look| settle(look, since)).buffered(SIDE_BY_SIDE).collect().await;
+        *moment = Moment::this();
+        for (key, look) in keys.into_iter().zip(looks) {
             self.write(key, &look, with_cas, touch, moment.tick);
             if self.output.len() >= OUTPUT_MARK {
                 self.send().await?;
