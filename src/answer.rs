@@ -203,10 +203,20 @@ impl Record {
     }
 }
 
+/// The bytes that stand in a JSON string as they are (RFC 8259 section 7).
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        plain[byte] = byte >= 0x20 && byte != b'"' as usize && byte != b'\\' as usize;
+        byte += 1;
+    }
+    plain
+};
+
 /// Text as JSON has it.
 fn push_quoted(json: &mut String, text: &str) {
-    // Nearly all text, and that is seen many bytes at once.
-    if text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\')) {
+    // Nearly all text.
+    if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
         json.push('"');
         json.push_str(text);
         json.push('"');
@@ -249,5 +259,22 @@ impl Answer {
     /// An answer without a record.
     pub fn empty(outcome: Outcome, source: Source) -> Self {
         Self { outcome, source, record: None, age: Duration::ZERO, ttl: 0, retry_after: None, collapsed: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_the_json_that_serde_writes() {
+        for text in ["", "a b", "quo\"te", "back\\slash", "line\nend\u{1}", "\u{7f}é\u{2028}💬", "/"] {
+            let fields = Map::from_iter([
+                (text.to_owned(), Json::from(text)),
+                ("more".to_owned(), serde_json::json!([1, 2.5, null, {"a": text}])),
+            ]);
+            assert_eq!(Record::from_map(&fields).as_json(), serde_json::to_string(&fields).unwrap());
+        }
+        assert_eq!(Record::from_map(&Map::new()).as_json(), "{}");
     }
 }

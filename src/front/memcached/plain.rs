@@ -108,3 +108,23 @@ pub fn count(key: &[u8], delta: u64, up: bool, store: &Store, tick: u64, out: &m
         out.extend_from_slice(b"\r\n");
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_told_with_its_length() {
+        for length in [0, 1, 9, 10, 79, 99, 100, 101, 999, 1000, 70_000] {
+            let value = vec![b'v'; length];
+            let text = str::from_utf8(&value).unwrap();
+            for (flags, cas, numbers) in [(0, None, "0"), (9, None, "9"), (10, None, "10"), (1, Some(7), "1")] {
+                let mut out = b"before".to_vec();
+                write_value(b"key", flags, &value, cas, &mut out);
+                let cas = cas.map(|cas| format!(" {cas}")).unwrap_or_default();
+                let expected = format!("beforeVALUE key {numbers} {length}{cas}\r\n{text}\r\n");
+                assert_eq!(str::from_utf8(&out).unwrap(), expected);
+            }
+        }
+    }
+}

@@ -99,16 +99,16 @@ mod tests {
     fn a_sick_base_goes_to_the_end_and_one_request_tries_it_again() {
         let bases = Bases::new(&["a".to_owned(), "b".to_owned()], &[]);
         let start = now();
-        assert_eq!(bases.order(|| start), [0, 1]);
+        assert_eq!(*bases.order(|| start), [0, 1]);
         bases.ended(0, true, || start);
-        assert_eq!(bases.order(|| start), [1, 0]);
+        assert_eq!(*bases.order(|| start), [1, 0]);
         let later = start + Duration::from_millis(1100);
-        assert_eq!(bases.order(|| later), [0, 1], "one request tries it");
-        assert_eq!(bases.order(|| later), [1, 0], "the others do not");
+        assert_eq!(*bases.order(|| later), [0, 1], "one request tries it");
+        assert_eq!(*bases.order(|| later), [1, 0], "the others do not");
         bases.ended(0, true, || later);
-        assert_eq!(bases.order(|| later + Duration::from_millis(1900)), [1, 0], "the while has doubled");
+        assert_eq!(*bases.order(|| later + Duration::from_millis(1900)), [1, 0], "the while has doubled");
         bases.ended(0, false, || later);
-        assert_eq!(bases.order(|| later), [0, 1]);
+        assert_eq!(*bases.order(|| later), [0, 1]);
     }
 
     #[test]
@@ -131,8 +131,8 @@ mod tests {
             bases.ended(0, true, || start);
             bases.ended(1, true, || start);
         }
-        assert_eq!(bases.order(|| start), [0, 1]);
+        assert_eq!(*bases.order(|| start), [0, 1]);
         assert_eq!(bases.order(|| start + LONGEST)[0], 0);
-        assert_eq!(Bases::new(&[], &[]).order(|| start), [0]);
+        assert_eq!(*Bases::new(&[], &[]).order(|| start), [0]);
     }
 }
