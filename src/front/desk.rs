@@ -89,7 +89,8 @@ pub trait Line: Clone + Send + Sync + 'static {
         0
     }
 
-    /// An answer by the deadline, wherever it comes from.
+    /// An answer by the deadline, wherever it comes from. Poll it to its end or drop it: others may wait for the fetch that it
+    /// takes along.
     fn miss(&self, question: Question, deadline: Deadline) -> impl Future<Output = Answer> + Send;
 
     /// Renews what the cache knows about this, behind the caller's back. Waits for nothing.

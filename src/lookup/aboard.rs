@@ -111,6 +111,19 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::from_secs(1));
     }
 
+    #[test]
+    fn where_no_runtime_is_left_the_others_are_told() {
+        let flights = Flights::new(Arc::default());
+        let (pilot, ticket) = boarded(&flights);
+        let Some(Boarding::Follow(other)) = flights.board(&"a".into()) else { panic!("the second follows") };
+        let fetch = Box::pin(async move {
+            std::future::pending::<()>().await;
+            pilot.land(answer());
+        });
+        drop(Aboard::new(fetch, ticket));
+        assert_eq!(other.answer().map(|answer| answer.outcome), Some(Outcome::Overload));
+    }
+
     #[tokio::test]
     async fn a_panic_is_told_as_a_lost_fetch() {
         let flights = Flights::new(Arc::default());

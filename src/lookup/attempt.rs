@@ -64,22 +64,23 @@ pub(super) async fn attempt(
     if pass.is_idle() {
         member.wanted(&question);
     } else if !pass.is_probe() {
+        let mut seated = begun;
         _seat = member.health.free_seat();
         if _seat.is_none() {
             _seat = seat(member, times).await;
-            let now = now();
-            if _seat.is_none() {
-                lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(now));
-                return Err(Outcome::Overload.into());
-            }
-            // The breaker may have opened while this dip waited for its seat.
-            if !lookup.policy.chain.emergency {
-                member.health.may_ask(now).map_err(|refused| refused.outcome)?;
-            }
-            // The wait was for our own limit: the upstream is given its whole time from here.
-            times.overdue = Deadline::at(times.overdue.moment() + pass.seated(now));
+            seated = now();
+        }
+        if _seat.is_none() {
+            lookup.meters.upstreams[index].ended(Outcome::Overload, pass.took(seated));
+            return Err(Outcome::Overload.into());
+        }
+        // The breaker may have opened while this dip waited for its seat.
+        if !lookup.policy.chain.emergency {
+            member.health.may_ask(seated).map_err(|refused| refused.outcome)?;
         }
         member.wanted(&question);
+        // The wait was for our own limit: the upstream is given its whole time from here.
+        times.overdue = Deadline::at(times.overdue.moment() + pass.seated(seated));
     }
     let (pass, result) = ask(&lookup, index, &question, pass, times).await;
     let judged = match &result {

@@ -1,7 +1,7 @@
 //! Single flight, separate clocks: callers of one key share one fetch, and each waits only its own time.
 //!
-//! Who comes first gets a [`Pilot`] and starts the fetch; the others get a [`Ticket`] and wait. The
-//! ends of it: the pilot lands with an answer, and all get it; or the pilot is lost (its task
+//! Who comes first gets a [`Pilot`] for the fetch and takes it along ([`aboard`](super::aboard)); the others get a [`Ticket`] and wait. The
+//! ends of it: the pilot lands with an answer, and all get it; or the pilot is lost (the fetch
 //! panicked, or the process is going down), and all are told at once instead of waiting in vain.
 //! A flight can be disowned: who waits still gets its answer, but nobody joins it any more, and it is not kept.
 
@@ -30,7 +30,7 @@ struct Landing {
 }
 
 /// Room for dips, shared by all lookups. Without any left a new key is refused as overload: each flight
-/// holds a task and perhaps a socket, and a wave of new keys at a silent vendor must not hold all memory.
+/// holds a fetch and perhaps a socket, and a wave of new keys at a silent vendor must not hold all memory.
 #[derive(Debug)]
 pub struct Room {
     most: AtomicUsize,
@@ -57,7 +57,7 @@ struct Flying {
 /// What a caller gets.
 #[derive(Debug)]
 pub enum Boarding {
-    /// The first: starts the fetch, and may wait for it like everybody.
+    /// The first: has the fetch to make, and may wait for it like everybody.
     Lead(Pilot, Ticket),
     /// One of the others.
     Follow(Ticket),

@@ -5,7 +5,7 @@
 //! miss    no policy for this key?             not_applicable
 //!         nobody may be asked?                second rank, at once
 //!         stale, and the vendor is suspect?   second rank, at once; one dip renews it behind
-//!         else join the flight of this key (the first to come starts it) and wait, each by an own clock
+//!         else join the flight of this key (the first to come takes it along) and wait, each by an own clock
 //! flight  the shared cache may know it (`sharing`): keep it here as well, and land
 //!         else ask the upstreams (`race`), put their answers together (`gather`), ask what depends on them (`follow`),
 //!         keep the answer, land: even when every caller has left
@@ -180,6 +180,8 @@ impl Lookup {
     }
 
     /// An answer in time: shared with whoever asks the same, from an upstream, or of the second rank.
+    ///
+    /// Poll it to its end or drop it: others may wait for the fetch that it takes along, which stands still as long as nobody polls it.
     pub async fn miss(self: &Arc<Self>, question: Question, deadline: Deadline) -> Answer {
         if self.policy.chain.then.is_empty() {
             return self.told(self.fetch(question, deadline).await);
@@ -208,16 +210,16 @@ impl Lookup {
             self.start_renewal(&question);
             return self.second_rank(&question, Answer::empty(Outcome::Timeout, Source::Nobody));
         }
-        let (told, collapsed) = match self.flights.board(&question.id) {
+        let (landed, collapsed) = match self.flights.board(&question.id) {
             Some(Boarding::Lead(pilot, ticket)) => {
-                let told = match self.take_off(Arc::clone(&question), pilot, Purpose::Answer) {
+                let landed = match self.prepared(Arc::clone(&question), pilot, Purpose::Answer) {
                     Some(fetch) if self.is_at_home() => deadline.limit_sharply(Aboard::new(fetch, ticket)).await,
                     fetch => {
                         self.set_off(fetch);
                         deadline.limit_sharply(ticket.landed()).await
                     }
                 };
-                (told, false)
+                (landed, false)
             }
             Some(Boarding::Follow(ticket)) => {
                 self.meters.coalesced.increment(1);
@@ -225,7 +227,7 @@ impl Lookup {
             }
             None => return self.second_rank(&question, Answer::empty(Outcome::Overload, Source::Nobody)),
         };
-        match told {
+        match landed {
             Some(answer) if answer.outcome.is_answer() => Answer { collapsed, ..answer },
             Some(failure) => self.second_rank(&question, failure),
             None => {
@@ -303,7 +305,7 @@ impl Lookup {
 
     fn start_renewal(self: &Arc<Self>, question: &Question) {
         if let Some(Boarding::Lead(pilot, _)) = self.flights.board(&question.id) {
-            self.set_off(self.take_off(Arc::new(question.clone()), pilot, Purpose::Renew));
+            self.set_off(self.prepared(Arc::new(question.clone()), pilot, Purpose::Renew));
         }
     }
 
@@ -315,7 +317,7 @@ impl Lookup {
     }
 
     /// The fetch, which is yet to be begun; `None` where the flight has landed already.
-    fn take_off(self: &Arc<Self>, question: Arc<Question>, pilot: Pilot, purpose: Purpose) -> Option<Fetch> {
+    fn prepared(self: &Arc<Self>, question: Arc<Question>, pilot: Pilot, purpose: Purpose) -> Option<Fetch> {
         // Between this caller's miss and its boarding another flight may have landed.
         let tick = tick();
         if let Some(entry) = self.local.get(&question.id, tick)
@@ -379,7 +381,8 @@ impl Lookup {
 
     /// True where callers may come to wait for what is begun right here.
     fn is_at_home(&self) -> bool {
-        self.home.is_none() || crew::serves_here()
+        let here = || tokio::runtime::Handle::try_current().map(|here| here.id());
+        crew::serves_here() || self.home.as_ref().is_none_or(|home| here().is_ok_and(|here| here == home.id()))
     }
 
     /// The lookup of this name.

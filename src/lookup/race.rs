@@ -105,7 +105,7 @@ struct Race<'a> {
     cut: Deadline,
     lane: Lane,
     turns: std::ops::Range<usize>,
-    /// In the past: whose turn is then is due.
+    /// A moment in the past: a turn that is set to it is due.
     began: Instant,
     next_turn: Instant,
     /// Set while `next_turn` is a hedge's: when the next one is asked if no extra request is allowed.

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::answer::Outcome;
-use crate::crew::step_aside;
 use crate::deadline::{Instant, now, sleep_sharply};
 use crate::health::{Pace, Refused};
 use crate::lookup::{Idle, Lookup, Lookups, Warmed};
@@ -97,7 +96,7 @@ impl<K: Keys> Run<K> {
             let Some(question) = self.question_of(&tried).await? else { continue };
             let idle = self.room().await?;
             let lookup = Arc::clone(&self.lookup);
-            self.dips.spawn(step_aside(async move { (tried, lookup.warm(question, idle).await) }));
+            self.dips.spawn(async move { (tried, lookup.warm(question, idle).await) });
             self.settle_ended();
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! No timer is armed but for a command that has begun and not ended; an idle connection is left alone
 //! for ever. The clock is read once a batch. A key that must be asked for first sends what is
-//! ready, then waits within its budget, and the batch goes on behind it.
+//! ready, then waits within its budget, and the batch goes on behind it. Of a get of many keys nothing is sent while one is waited for.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use compact_str::CompactString;
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::join_all;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -268,13 +268,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
             keys.push(key);
             looks.push(look(&*self.shared.desk, key, &self.shared.form, moment.tick));
         }
-        // All of them, before the first is sent: a client that does not read must not hold up a fetch that others wait for.
-        let looks: Vec<_> = stream::iter(looks).map(|look| settle(look, since)).buffered(SIDE_BY_SIDE).collect().await;
-        *moment = Moment::this();
-        for (key, look) in keys.into_iter().zip(looks) {
-            self.write(key, &look, with_cas, touch, moment.tick);
-            if self.output.len() >= OUTPUT_MARK {
-                self.send().await?;
+        let mut looks = looks.into_iter();
+        for keys in keys.chunks(SIDE_BY_SIDE) {
+            // All of them, before the first is sent: a client that does not read must not hold up a fetch that others wait for.
+            let looks = join_all(looks.by_ref().take(keys.len()).map(|look| settle(look, since))).await;
+            *moment = Moment::this();
+            for (key, look) in keys.iter().zip(&looks) {
+                self.write(key, look, with_cas, touch, moment.tick);
+                if self.output.len() >= OUTPUT_MARK {
+                    self.send().await?;
+                    *moment = Moment::this();
+                }
             }
         }
         Ok(())

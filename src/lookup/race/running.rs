@@ -47,3 +47,29 @@ impl<T> Running<T> {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::deadline::Deadline;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_end_is_told_once_and_none_is_lost() {
+        let mut running = Running::default();
+        assert_eq!(running.next_end().await, None);
+        for (index, after) in [(0, 30), (1, 10), (2, 10), (3, 20)] {
+            running.start(index, Box::pin(tokio::time::sleep(Duration::from_millis(after))));
+        }
+        let mut ends = Vec::new();
+        while !running.is_empty() {
+            // Whoever stops waiting in between loses nothing.
+            if let Some(end) = Deadline::after(Duration::from_millis(3)).limit(running.next_end()).await {
+                ends.extend(end.map(|(index, ())| index));
+            }
+        }
+        assert_eq!(ends, [1, 2, 3, 0], "and of two at once the one that was begun first");
+        assert_eq!(running.next_end().await, None);
+    }
+}

@@ -63,7 +63,10 @@ impl FieldType {
             Self::Free => value,
             Self::Number => canonical_number(&value),
             // As most vendors have them.
-            Self::Code | Self::Text if value.as_str().is_some_and(|text| self == Self::Text || text == text.trim()) => {
+            Self::Code | Self::Text
+                if is_text(&value)
+                    && (self == Self::Text || value.as_str().is_some_and(|text| text == text.trim())) =>
+            {
                 value
             }
             Self::Code => scalar(&value).and_then(as_string).map_or(Value::UNDEFINED, |text| text.trim().into()),
@@ -83,6 +86,10 @@ impl FieldType {
 fn scalar(value: &Value) -> Option<&Value> {
     let is_list = matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::Map);
     (!is_list || has_text(value)).then_some(value)
+}
+
+fn is_text(value: &Value) -> bool {
+    value.kind() == ValueKind::String
 }
 
 fn has_text(value: &Value) -> bool {
