@@ -96,6 +96,23 @@ async fn many_keys_wait_side_by_side_under_one_budget() {
     assert_eq!(named, expected, "in the order in which they were asked for");
 }
 
+/// Whoever asks first takes the fetch along: it must go on while that client's socket is full.
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_nobody_who_waits_for_the_same() {
+    let (quick, slow) = (vendor(Mode::OK).await, vendor(Mode::Ok(Duration::from_millis(200))).await);
+    let front = Front::start(&[("lrn", &lrn(&quick)), ("slow", &lrn(&slow))]);
+    let (mut deaf, mut other) = (front.client().await, front.client().await);
+    let large = "v".repeat(900_000);
+    assert_eq!(other.ask(format!("set large 0 0 {}\r\n{large}\r\n", large.len())).await, "STORED\r\n");
+    // More than both ends' buffers take.
+    deaf.send(format!("get lrn.ocn:3035550123{} slow.ocn:3035550124\r\n", " large".repeat(24))).await;
+    while slow.requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(other.ask("get slow.ocn:3035550124\r\n").await.contains("1234"));
+    assert_eq!(slow.requests(), 1);
+}
+
 #[tokio::test]
 async fn known_keys_of_all_kinds_are_told_in_order_and_counted() {
     let vendor = vendor(Mode::Hang).await;
