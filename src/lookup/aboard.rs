@@ -62,10 +62,10 @@ mod tests {
 
     use super::*;
     use crate::answer::{Outcome, Source};
-    use crate::deadline::Deadline;
-    use crate::lookup::flight::{Boarding, Flights};
+    use crate::deadline::{Deadline, now};
+    use crate::lookup::flight::{Boarding, Flights, Pilot};
 
-    fn boarded(flights: &Arc<Flights>) -> (crate::lookup::flight::Pilot, Ticket) {
+    fn boarded(flights: &Arc<Flights>) -> (Pilot, Ticket) {
         match flights.board(&"a".into()) {
             Some(Boarding::Lead(pilot, ticket)) => (pilot, ticket),
             _ => panic!("the first leads"),
@@ -104,7 +104,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             let _ = done.send(());
         });
-        let begun = crate::deadline::now();
+        let begun = now();
         Aboard::new(fetch, ticket).await;
         assert_eq!(begun.elapsed(), Duration::ZERO);
         is_done.await.unwrap();

@@ -210,22 +210,23 @@ impl Lookup {
             self.start_renewal(&question);
             return self.second_rank(&question, Answer::empty(Outcome::Timeout, Source::Nobody));
         }
-        let (landed, collapsed) = match self.flights.board(&question.id) {
+        let (fetch, ticket, collapsed) = match self.flights.board(&question.id) {
             Some(Boarding::Lead(pilot, ticket)) => {
-                let landed = match self.prepared(Arc::clone(&question), pilot, Purpose::Answer) {
-                    Some(fetch) if self.is_at_home() => deadline.limit_sharply(Aboard::new(fetch, ticket)).await,
-                    fetch => {
-                        self.set_off(fetch);
-                        deadline.limit_sharply(ticket.landed()).await
-                    }
-                };
-                (landed, false)
+                let mut fetch = self.prepared(Arc::clone(&question), pilot, Purpose::Answer);
+                if !self.is_at_home() {
+                    self.set_off(fetch.take());
+                }
+                (fetch, ticket, false)
             }
-            Some(Boarding::Follow(ticket)) => {
-                self.meters.coalesced.increment(1);
-                (deadline.limit_sharply(ticket.landed()).await, true)
-            }
+            Some(Boarding::Follow(ticket)) => (None, ticket, true),
             None => return self.second_rank(&question, Answer::empty(Outcome::Overload, Source::Nobody)),
+        };
+        if collapsed {
+            self.meters.coalesced.increment(1);
+        }
+        let landed = match fetch {
+            Some(fetch) => deadline.limit_sharply(Aboard::new(fetch, ticket)).await,
+            None => deadline.limit_sharply(ticket.landed()).await,
         };
         match landed {
             Some(answer) if answer.outcome.is_answer() => Answer { collapsed, ..answer },

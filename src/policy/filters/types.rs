@@ -2,6 +2,8 @@
 //!
 //! What cannot be read becomes null: not known is an answer of its own, and never the same as false.
 
+use std::borrow::Cow;
+
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Value};
 
@@ -14,7 +16,7 @@ pub(super) fn register(environment: &mut Environment<'static>) {
     environment.add_filter("as_bool", |value: &Value| as_bool(value));
     environment.add_filter("as_int", |value: &Value| as_int(value));
     environment.add_filter("as_float", |value: &Value| as_float(value));
-    environment.add_filter("as_string", |value: &Value| as_string(value));
+    environment.add_filter("as_string", |value: &Value| as_string(value).map(Cow::into_owned));
 }
 
 pub(in crate::policy) fn as_bool(value: &Value) -> Option<bool> {
@@ -54,13 +56,13 @@ pub(in crate::policy) fn as_float(value: &Value) -> Option<f64> {
 }
 
 /// Codes stay what they are: `"007"` keeps its zeros, 7 becomes `7`, and 7.0 too.
-pub(in crate::policy) fn as_string(value: &Value) -> Option<String> {
+pub(in crate::policy) fn as_string(value: &Value) -> Option<Cow<'_, str>> {
     if let (ValueKind::Number, false) = (value.kind(), value.is_integer())
         && let Some(whole) = as_float(value).and_then(whole)
     {
-        return Some(whole.to_string());
+        return Some(whole.to_string().into());
     }
-    Some(text_of(value)?.into_owned())
+    text_of(value)
 }
 
 #[cfg(test)]

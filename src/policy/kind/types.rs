@@ -3,8 +3,6 @@
 //! The same field has one type whichever vendor gave it: a script never sees `"Y"` here and `true` there. What
 //! cannot be brought to its type is not known, and left out.
 
-use std::borrow::Cow;
-
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
@@ -62,13 +60,6 @@ impl FieldType {
         match self {
             Self::Free => value,
             Self::Number => canonical_number(&value),
-            // As most vendors have them.
-            Self::Code | Self::Text
-                if is_text(&value)
-                    && (self == Self::Text || value.as_str().is_some_and(|text| text == text.trim())) =>
-            {
-                value
-            }
             Self::Code => scalar(&value).and_then(as_string).map_or(Value::UNDEFINED, |text| text.trim().into()),
             Self::Bool => as_bool(&value).map_or(Value::UNDEFINED, Value::from),
             Self::Int => as_int(&value).map_or(Value::UNDEFINED, Value::from),
@@ -88,17 +79,13 @@ fn scalar(value: &Value) -> Option<&Value> {
     (!is_list || has_text(value)).then_some(value)
 }
 
-fn is_text(value: &Value) -> bool {
-    value.kind() == ValueKind::String
-}
-
 fn has_text(value: &Value) -> bool {
     value.get_attr("#text").is_ok_and(|text| !text.is_undefined())
 }
 
 /// Read as a caller's number is, by the rules of the North American plan where it has no `+`.
 fn canonical_number(value: &Value) -> Value {
-    let text = value.as_str().map(Cow::Borrowed).or_else(|| as_string(value).map(Cow::Owned)).unwrap_or_default();
+    let text = as_string(value).unwrap_or_default();
     number::parse(&text, Country::US).map_or(Value::UNDEFINED, |number| Value::from(number.as_str()))
 }
 
