@@ -6,8 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use compact_str::CompactString;
-
 use crate::answer::{Answer, Told};
 use crate::config::Bundle;
 use crate::deadline::Deadline;
@@ -72,16 +70,17 @@ pub trait Line: Clone + Send + Sync + 'static {
     /// The fresh answer from the local cache. Waits for nothing. `tick` is this moment, read once for many.
     fn hit(&self, question: &Question, tick: u64) -> Option<Answer>;
 
-    /// The id of the question that is a key and nothing else; `None` where it is none, or takes more.
-    fn id(&self, _key: &str) -> Option<CompactString> {
-        None
+    /// Writes the id of the question that is a key and nothing else behind what is in `out`; false, and nothing written,
+    /// where it is none, or takes more.
+    fn id(&self, _key: &str, _out: &mut String) -> bool {
+        false
     }
 
     /// Tells `f` what the local cache has for these ids where it lies, and counts it; see [`Lookup::each_hit`].
     fn each_hit(
         &self,
         _front: Front,
-        _ids: &[CompactString],
+        _ids: &[&str],
         _tick: u64,
         _question: impl Fn(usize) -> Option<Question>,
         _f: impl FnMut(usize, Told<'_>) -> bool,
@@ -175,15 +174,15 @@ impl Line for Arc<Lookup> {
     }
 
     #[inline]
-    fn id(&self, key: &str) -> Option<CompactString> {
-        self.policy.inputs.id_of_key(key)
+    fn id(&self, key: &str, out: &mut String) -> bool {
+        self.policy.inputs.id_of_key(key, out)
     }
 
     #[inline]
     fn each_hit(
         &self,
         front: Front,
-        ids: &[CompactString],
+        ids: &[&str],
         tick: u64,
         question: impl Fn(usize) -> Option<Question>,
         f: impl FnMut(usize, Told<'_>) -> bool,

@@ -36,13 +36,11 @@ mod tables;
 mod targets;
 mod warm;
 
-use std::array::from_fn;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use compact_str::CompactString;
 use parking_lot::Mutex;
 
 use crate::answer::{Answer, Outcome, Source, Told};
@@ -146,7 +144,7 @@ impl Lookup {
     pub fn each_hit(
         self: &Arc<Self>,
         front: FrontName,
-        ids: &[CompactString],
+        ids: &[&str],
         tick: u64,
         question: impl Fn(usize) -> Option<Question>,
         mut f: impl FnMut(usize, Told<'_>) -> bool,
@@ -160,8 +158,7 @@ impl Lookup {
             return (0..ids.len()).map_while(&mut told).count();
         }
         let (mut found, mut late) = (0, [false; AT_ONCE]);
-        let padded = from_fn(|place| ids.get(place).map_or("", CompactString::as_str));
-        let told = self.local.each_of(&padded, ids.len(), |place, seen| {
+        let told = self.local.each_of(ids, |place, seen| {
             let told = Told { outcome: seen.outcome, record: seen.record, ttl: seen.ttl(tick) };
             let took = seen.freshness(tick) == Freshness::Fresh && f(place, told);
             if took {

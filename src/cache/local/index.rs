@@ -11,15 +11,27 @@ use super::line::NOBODY;
 /// Places in a row.
 const PLACES: usize = 16;
 
-/// A free place: nobody's number.
-const FREE: u32 = u32::MAX;
+/// The tag of a free place, which no hash has.
+const FREE: u16 = u16::MAX;
 
-/// A line of memory: a tag in the upper half of each place, a slot's number in the lower.
+/// A line of memory: all tags in one half, so that they are compared at once, and the slots' numbers in the other.
 #[derive(Clone, Debug)]
 #[repr(align(64))]
-struct Row([u32; PLACES]);
+struct Row {
+    tags: [u16; PLACES],
+    numbers: [u16; PLACES],
+}
 
 const _: () = assert!(size_of::<Row>() == 64, "a row is a line of memory");
+
+impl Row {
+    const EMPTY: Self = Self { tags: [FREE; PLACES], numbers: [NOBODY; PLACES] };
+
+    /// The full places, each a tag and a number.
+    fn full(&self) -> impl Iterator<Item = (u16, u16)> {
+        self.tags.into_iter().zip(self.numbers).filter(|(tag, _)| *tag != FREE)
+    }
+}
 
 /// Slots by hash.
 #[derive(Debug, Default)]
@@ -37,7 +49,7 @@ impl Index {
     /// The slot with this hash that `is` the one.
     #[inline]
     pub(super) fn find(&self, hash: u64, is: impl Fn(u16) -> bool) -> Option<u16> {
-        self.place(hash, is).map(|(row, place)| self.rows[row].0[place] as u16)
+        self.place(hash, is).map(|(row, place)| self.rows[row].numbers[place])
     }
 
     /// The first slot that may be the one, unread.
@@ -49,14 +61,15 @@ impl Index {
     /// Reads the row where a look begins.
     #[inline]
     pub(super) fn touch(&self, hash: u64) {
-        black_box(self.rows.get(self.row(hash)).map(|row| row.0[0]));
+        black_box(self.rows.get(self.row(hash)).map(|row| row.tags[0]));
     }
 
     /// Takes out the slot with this hash that `is` the one.
     pub(super) fn remove(&mut self, hash: u64, is: impl Fn(u16) -> bool) -> Option<u16> {
         let (row, place) = self.place(hash, is)?;
         self.len -= 1;
-        Some(std::mem::replace(&mut self.rows[row].0[place], FREE) as u16)
+        self.rows[row].tags[place] = FREE;
+        Some(self.rows[row].numbers[place])
     }
 
     /// Puts in a slot that is not there. `hash_of` tells the hashes of those that are.
@@ -71,10 +84,8 @@ impl Index {
         let mut count = (self.rows.len() * 2).max(1);
         // Hashes are drawn anew for each process, so that nobody can fill a row on purpose: once more is rare, twice never seen.
         'larger: loop {
-            let mut larger = Self { rows: vec![Row([FREE; PLACES]); count].into(), len: self.len };
-            for number in
-                self.rows.iter().flat_map(|row| row.0).filter(|place| *place != FREE).map(|place| place as u16)
-            {
+            let mut larger = Self { rows: vec![Row::EMPTY; count].into(), len: self.len };
+            for (_, number) in self.rows.iter().flat_map(Row::full) {
                 if !larger.seat(hash_of(number), number) {
                     count *= 2;
                     continue 'larger;
@@ -90,23 +101,24 @@ impl Index {
         if self.rows.is_empty() {
             return false;
         }
-        let (home, entry) = (self.row(hash), u32::from(tag(hash)) << 16 | u32::from(number));
+        let (home, entry) = (self.row(hash), (tag(hash), number));
         let other = self.other(home, tag(hash));
         self.put(home, entry) || self.put(other, entry) || self.make_way(home, entry)
     }
 
-    fn put(&mut self, row: usize, entry: u32) -> bool {
-        let free = self.rows[row].0.iter_mut().find(|place| **place == FREE);
-        free.map(|place| *place = entry).is_some()
+    fn put(&mut self, row: usize, (tag, number): (u16, u16)) -> bool {
+        let row = &mut self.rows[row];
+        let free = row.tags.iter().position(|tag| *tag == FREE);
+        free.map(|place| (row.tags[place], row.numbers[place]) = (tag, number)).is_some()
     }
 
     /// Sends one of a full row to its other row.
-    fn make_way(&mut self, row: usize, entry: u32) -> bool {
+    fn make_way(&mut self, row: usize, (tag, number): (u16, u16)) -> bool {
         for place in 0..PLACES {
-            let there = self.rows[row].0[place];
-            let other = self.other(row, (there >> 16) as u16);
+            let there = (self.rows[row].tags[place], self.rows[row].numbers[place]);
+            let other = self.other(row, there.0);
             if other != row && self.put(other, there) {
-                self.rows[row].0[place] = entry;
+                (self.rows[row].tags[place], self.rows[row].numbers[place]) = (tag, number);
                 return true;
             }
         }
@@ -117,15 +129,13 @@ impl Index {
     fn place(&self, hash: u64, is: impl Fn(u16) -> bool) -> Option<(usize, usize)> {
         let (home, tag) = (self.row(hash), tag(hash));
         let seen = |row: usize| {
-            let places = &self.rows.get(row)?.0;
+            let Row { tags, numbers } = self.rows.get(row)?;
             // All places at once, without a branch: the compiler makes a few wide comparisons of it.
-            let mut fit = places
-                .iter()
-                .enumerate()
-                .fold(0_u16, |fit, (place, entry)| fit | u16::from((entry >> 16) as u16 == tag) << place);
+            let mut fit =
+                tags.iter().enumerate().fold(0, |fit, (place, there)| fit | u16::from(*there == tag) << place);
             while fit != 0 {
                 let place = fit.trailing_zeros() as usize;
-                if is(places[place] as u16) {
+                if is(numbers[place]) {
                     return Some((row, place));
                 }
                 fit &= fit - 1;

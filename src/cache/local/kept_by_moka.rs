@@ -29,15 +29,11 @@ impl KeptByMoka {
     }
 
     /// One after the other: a copy is all that moka gives.
-    pub(super) fn each_of(
-        &self,
-        ids: &[&str; AT_ONCE],
-        count: usize,
-        mut f: impl FnMut(usize, Seen<'_>) -> bool,
-    ) -> usize {
-        let mut ids = ids.iter().take(count).enumerate();
+    pub(super) fn each_of(&self, ids: &[&str], mut f: impl FnMut(usize, Seen<'_>) -> bool) -> usize {
+        let mut ids = ids.iter().take(AT_ONCE).enumerate();
+        let count = ids.len();
         let none = ids.position(|(place, id)| !self.get(id).is_some_and(|entry| f(place, entry.seen())));
-        none.unwrap_or(count.min(AT_ONCE))
+        none.unwrap_or(count)
     }
 
     /// Counts as use here: moka has no other way to look.

@@ -64,12 +64,12 @@ impl LocalCache {
         either!(self, entries => entries.get(id)).filter(|entry| entry.freshness(tick) != Freshness::Dead)
     }
 
-    /// Shows `f` the entries of the first so many of these ids where they lie, dead ones too, one after the other until one is
+    /// Shows `f` the entries of these ids (the first [`AT_ONCE`] of them) where they lie, dead ones too, one after the other until one is
     /// not there or `f` says no; how many it took, which may be fewer than there are. `f` must be short and touch no cache: it
     /// holds up who wants to write.
     #[inline]
-    pub fn each_of(&self, ids: &[&str; AT_ONCE], count: usize, f: impl FnMut(usize, Seen<'_>) -> bool) -> usize {
-        either!(self, entries => entries.each_of(ids, count, f))
+    pub fn each_of(&self, ids: &[&str], f: impl FnMut(usize, Seen<'_>) -> bool) -> usize {
+        either!(self, entries => entries.each_of(ids, f))
     }
 
     /// As [`LocalCache::get`], by somebody who does not want it for a caller: it does not count as use.

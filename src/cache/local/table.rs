@@ -3,7 +3,6 @@
 //! What moka does behind a reader's back (it logs every read and now and then works the log off) is not done at
 //! all here, and what a writer does is bounded by the size of a shard: some thousand entries.
 
-use std::array::from_fn;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -74,44 +73,43 @@ impl Table {
     /// tells. So all ids take each of these steps together, and wait once instead of one after the other. All locks are held
     /// meanwhile, for who takes one waits for all reads before it. Nobody waits for a lock with another in hand, so no two can
     /// wait for each other: before one that is not free the row ends.
-    pub(super) fn each_of(
-        &self,
-        ids: &[&str; AT_ONCE],
-        count: usize,
-        mut f: impl FnMut(usize, Seen<'_>) -> bool,
-    ) -> usize {
-        let ids = &ids[..count.min(AT_ONCE)];
+    pub(super) fn each_of(&self, ids: &[&str], mut f: impl FnMut(usize, Seen<'_>) -> bool) -> usize {
         if let [id] = ids {
             return self.with(id, |seen| f(0, seen)).is_some_and(|took| took).into();
         }
         let (mut hashes, mut places) = ([0; AT_ONCE], [0; AT_ONCE]);
-        for (n, id) in ids.iter().enumerate() {
-            hashes[n] = self.hash(id);
-            places[n] = self.place(hashes[n]);
-            black_box(self.shards[places[n]].0.is_locked());
+        for ((id, hash), place) in ids.iter().zip(&mut hashes).zip(&mut places) {
+            *hash = self.hash(id);
+            *place = self.place(*hash);
+            black_box(self.shards[*place].0.is_locked());
         }
-        let mut held: [Option<RwLockReadGuard<'_, Shard>>; AT_ONCE] = [const { None }; AT_ONCE];
-        let (mut holder, mut ready) = ([0; AT_ONCE], 0);
-        for n in 0..ids.len() {
-            // One that is held already would be waited for behind a writer who waits for us.
-            holder[n] = places[..n].iter().position(|place| *place == places[n]).unwrap_or(n);
-            if holder[n] == n {
-                let lock = &self.shards[places[n]].0;
-                held[n] = if n == 0 { open(lock) } else { lock.try_read() };
-                if held[n].is_none() {
-                    break;
-                }
+        let places = &places[..ids.len().min(AT_ONCE)];
+        let mut held = [const { None }; AT_ONCE];
+        let mut ready = 0;
+        for (&place, held) in places.iter().zip(&mut held) {
+            let lock = &self.shards[place].0;
+            *held = if ready == 0 { open(lock) } else { lock.try_read() };
+            // A writer who waits for us lets nobody in, and us neither: what is held already will do.
+            if held.is_none() && !places[..ready].contains(&place) {
+                break;
             }
             ready += 1;
         }
-        let shards: [_; AT_ONCE] = from_fn(|n| held[holder[n]].as_deref().filter(|_| n < ready));
-        shards.iter().flatten().zip(hashes).for_each(|(shard, hash)| shard.touch(hash));
-        let likely: [_; AT_ONCE] = from_fn(|n| shards[n].and_then(|shard| shard.likely(hashes[n])));
-        likely.iter().flatten().for_each(|slot| slot.touch());
-        likely.iter().flatten().for_each(|slot| slot.touch_record());
-        for (n, shard) in shards.iter().flatten().enumerate() {
-            let likely = likely[n].filter(|slot| slot.key() == ids[n]);
-            let Some(slot) = likely.or_else(|| shard.peek(hashes[n], ids[n])) else { return n };
+        let mut shards = [None; AT_ONCE];
+        for (n, (shard, hash)) in shards.iter_mut().zip(hashes).take(ready).enumerate() {
+            let own = held[n].as_deref();
+            *shard = own.or_else(|| held[places.iter().position(|place| *place == places[n])?].as_deref());
+            shard.inspect(|shard: &&Shard| shard.touch(hash));
+        }
+        let mut likely = [None; AT_ONCE];
+        for ((likely, shard), hash) in likely.iter_mut().zip(shards).zip(hashes).take(ready) {
+            *likely = shard.and_then(|shard| shard.likely(hash));
+            likely.inspect(|slot| slot.touch());
+        }
+        likely.iter().take(ready).flatten().for_each(|slot| slot.touch_record());
+        for (n, ((likely, shard), id)) in likely.into_iter().zip(shards).zip(ids).take(ready).enumerate() {
+            let there = likely.filter(|slot| slot.key() == *id).or_else(|| shard?.peek(hashes[n], id));
+            let Some(slot) = there else { return n };
             slot.used();
             if !f(n, slot.seen()) {
                 return n;
@@ -229,17 +227,17 @@ mod tests {
     fn nobody_waits_long_for_a_writer_who_was_put_aside() {
         let table = Table::new(10, 1 << 20, 1 << 10);
         table.put("a".into(), entry(60, "{}"));
-        let ids = from_fn(|n| if n < 2 { "a" } else { "" });
+        let ids = ["a", "a"];
         let writing = table.shard(table.hash("a")).write();
         let begun = now();
         assert!(table.get("a").is_none());
         assert!(table.with("a", |_| ()).is_none());
-        assert_eq!(table.each_of(&ids, 2, |_, _| true), 0);
+        assert_eq!(table.each_of(&ids, |_, _| true), 0);
         // The lock is held for as long as this test likes: whoever waited for it would wait for ever.
         let waited = begun.elapsed();
         assert!((3 * PATIENCE..Duration::from_secs(1)).contains(&waited), "{waited:?}");
         drop(writing);
         assert!(table.get("a").is_some());
-        assert_eq!(table.each_of(&ids, 2, |_, _| true), 2);
+        assert_eq!(table.each_of(&ids, |_, _| true), 2);
     }
 }

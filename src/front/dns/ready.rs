@@ -5,8 +5,6 @@
 //! when it gives the very record that the bytes were made of are they sent, with the query's id, its spelling of the
 //! name and the time that is left. Everything unusual (options, flags, several questions) takes the long way.
 
-use std::slice::from_ref;
-
 use ahash::RandomState;
 use hashbrown::HashTable;
 
@@ -99,7 +97,7 @@ impl<L: Line> Shelf<L> {
         let Some(ready) = self.replies.find(hash, |ready| ready.key() == self.key) else { return false };
         let question = |_| Some(ready.question.clone());
         let begin = out.len();
-        let said = ready.line.each_hit(Front::Dns, from_ref(&ready.question.id), tick, question, |_, told| {
+        let said = ready.line.each_hit(Front::Dns, &[&*ready.question.id], tick, question, |_, told| {
             let same =
                 told.outcome == Outcome::Found && told.record.is_some_and(|record| record.is_same(&ready.record));
             if same {

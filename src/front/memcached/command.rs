@@ -173,12 +173,6 @@ impl<'a> Words<'a> {
     pub fn left(&self) -> usize {
         self.0.len()
     }
-
-    /// The words behind so many bytes.
-    #[inline]
-    pub fn behind(self, bytes: usize) -> Self {
-        Self(self.0.get(bytes..).unwrap_or_default())
-    }
 }
 
 impl<'a> Iterator for Words<'a> {

@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use compact_str::CompactString;
 use futures_util::future::join_all;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -53,8 +52,8 @@ pub struct Connection<S, D> {
     output: Vec<u8>,
     /// Where values are built that are not stored as they are sent.
     scratch: Vec<u8>,
-    /// Where the ids are kept that are looked for at once.
-    ids: Vec<CompactString>,
+    /// Where the ids are written that are looked for at once.
+    ids: String,
     tally: Tally,
     /// When a command that has begun must be whole.
     due: Option<Deadline>,
@@ -92,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send, D: Desk> Connection<S, D> {
             input: Vec::new(),
             output: Vec::new(),
             scratch: Vec::new(),
-            ids: Vec::new(),
+            ids: String::new(),
             tally: Tally::default(),
             due: None,
         }

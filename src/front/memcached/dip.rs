@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use compact_str::CompactString;
-
 use crate::answer::{Answer, Record};
 use crate::deadline::{self, Deadline, Instant};
 use crate::front::Front;
 use crate::front::desk::{Desk, Line};
 use crate::front::form::{Form, render};
 use crate::front::memcached::command::Words;
-use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, behind, pose, whose};
+use crate::front::memcached::key::{Asked, Posed, Unposed, Whose, pose, whose};
 use crate::front::memcached::plain::write_value;
 use crate::lookup::AT_ONCE;
 use crate::policy::Question;
@@ -53,48 +51,61 @@ pub fn write_hits<D: Desk>(desk: &D, keys: &mut Words<'_>, wanted: &mut Wanted<'
     let mut written = Written::default();
     // What is text is found out once for all keys.
     let text = keys.text(AT_ONCE);
-    let Some((name, _)) = text.trim_start_matches(' ').split_once(':') else { return written };
+    let Some(colon) = memchr::memchr(b':', text.as_bytes()) else { return written };
+    // The lookup's name and the colon, which all of these keys begin with.
+    let prefix = text[..=colon].trim_start_matches(' ');
     let may_have_inputs = memchr::memchr(b';', text.as_bytes()).is_some();
     let Wanted { form, with_cas, tick, scratch, ids } = wanted;
-    desk.with_line(name, |line| {
-        // Where each key begins and ends.
-        let mut asked = [(0, 0); AT_ONCE];
-        let mut left = *keys;
+    desk.with_line(&prefix[..prefix.len() - 1], |line| {
+        let (mut asked, mut ends) = ([""; AT_ONCE], [0; AT_ONCE]);
+        let (mut left, mut count) = (*keys, 0);
         ids.clear();
-        while ids.len() < AT_ONCE
-            && let Some(key) = left.next()
+        while count < AT_ONCE
+            && let mut next = left
+            && let Some(key) = next.next()
+            && let end = keys.left() - next.left()
+            && let Some(key) = text.get(end - key.len()..end)
+            && let Some(rest) = key.strip_prefix(prefix)
+            && write_id(line, rest, may_have_inputs, ids)
         {
-            let end = keys.left() - left.left();
-            let place = (end - key.len(), end);
-            let rest = text.get(place.0..place.1).and_then(|key| behind(name, key));
-            let Some(id) = rest.and_then(|rest| id(line, rest, may_have_inputs)) else { break };
-            asked[ids.len()] = place;
-            ids.push(id);
+            (asked[count], ends[count]) = (key, ids.len());
+            (left, count) = (next, count + 1);
         }
-        let key = |place: usize| &text[asked[place].0..asked[place].1];
-        let question = |place: usize| pose(line, behind(name, key(place))?).ok().map(|posed| posed.question);
-        written.keys = line.each_hit(Front::Memcached, ids, *tick, question, |place, told| {
+        let mut all = [""; AT_ONCE];
+        let mut begin = 0;
+        for (id, end) in all.iter_mut().zip(ends).take(count) {
+            *id = &ids[begin..end];
+            begin = end;
+        }
+        let question = |place: usize| pose(line, asked[place].strip_prefix(prefix)?).ok().map(|posed| posed.question);
+        written.keys = line.each_hit(Front::Memcached, &all[..count], *tick, question, |place, told| {
             let record = told.record.filter(|_| told.outcome.has_record());
             if let Some(value) = record.and_then(|record| value(record, form, line, scratch)) {
-                write_value(key(place).as_bytes(), 1, value, with_cas.then_some(0), out);
+                write_value(asked[place].as_bytes(), 1, value, with_cas.then_some(0), out);
                 written.values += 1;
             }
             true
         });
-        if let Some(last) = written.keys.checked_sub(1) {
-            *keys = keys.behind(asked[last].1);
+        if written.keys == count {
+            *keys = left;
+        } else {
+            // The rest of them is for somebody else.
+            keys.by_ref().take(written.keys).last();
         }
     });
     written
 }
 
-/// The id of the question behind a key's colon; `None` where there is none.
+/// Writes the id of the question behind a key's colon; false where there is none.
 #[inline]
-fn id<L: Line>(line: &L, rest: &str, may_have_inputs: bool) -> Option<CompactString> {
+fn write_id<L: Line>(line: &L, rest: &str, may_have_inputs: bool, out: &mut String) -> bool {
     let is_key_alone = !may_have_inputs || !rest.contains(';');
-    let id = if is_key_alone { line.id(rest) } else { None };
     // Further inputs, or the caller's own fault.
-    id.or_else(|| pose(line, rest).ok().map(|posed| posed.question.id))
+    is_key_alone && line.id(rest, out)
+        || pose(line, rest).is_ok_and(|posed| {
+            out.push_str(&posed.question.id);
+            true
+        })
 }
 
 /// What came of [`write_hits`].
@@ -122,8 +133,8 @@ pub struct Wanted<'a> {
     pub tick: u64,
     /// Where values are built that are not stored as they are sent.
     pub scratch: &'a mut Vec<u8>,
-    /// Where the ids are kept that are looked for at once.
-    pub ids: &'a mut Vec<CompactString>,
+    /// Where the ids are written that are looked for at once.
+    pub ids: &'a mut String,
 }
 
 /// Does all that needs no waiting. `form` is how a record is told where no field is asked for.

@@ -57,12 +57,6 @@ fn parts(key: &[u8]) -> Option<(&str, &str)> {
     Some((str::from_utf8(&key[..colon]).ok()?, str::from_utf8(&key[colon + 1..]).ok()?))
 }
 
-/// What stands behind a key's first colon, where this stands before it.
-#[inline]
-pub fn behind<'a>(name: &str, key: &'a str) -> Option<&'a str> {
-    key.strip_prefix(name)?.strip_prefix(':')
-}
-
 /// Whose this key is.
 pub fn whose<'a, D: Desk>(desk: &D, key: &'a [u8]) -> Whose<'a, D::Line> {
     let Some((name, rest)) = parts(key) else { return Whose::Plain };

@@ -157,10 +157,15 @@ impl Inputs {
         Ok(Question { key, inputs: values, names, id })
     }
 
-    /// The id of the question that is this key and nothing else; `None` where the key does not fit or more is declared.
+    /// Writes the id of the question that is this key and nothing else behind what is in `out`; false, and nothing written,
+    /// where the key does not fit or more is declared.
     #[inline]
-    pub fn id_of_key(&self, key: &str) -> Option<CompactString> {
-        if self.further.is_empty() { self.key.canonical(key) } else { None }
+    pub fn id_of_key(&self, key: &str, out: &mut String) -> bool {
+        self.further.is_empty()
+            && match self.key {
+                InputType::Tn { country } => number::parse_into(key, country, out),
+                ref other => other.canonical(key).map(|key| out.push_str(&key)).is_some(),
+            }
     }
 
     /// True where an Identity header is asked about, or goes along.

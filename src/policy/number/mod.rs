@@ -40,17 +40,33 @@ struct Digits {
 /// `None` for all else: letters, a number that is too short or too long, an area code that the North
 /// American plan cannot have.
 pub fn parse(text: &str, country: Country) -> Option<CompactString> {
-    if let Some(number) = plain_nanp(text, country) {
-        return Some(number);
+    if let Some(front) = before_plain_nanp(text, country) {
+        let mut canonical = CompactString::const_new(front);
+        canonical.push_str(text);
+        return Some(canonical);
     }
     let mut digits = Digits::of(user_part(text)?)?;
     digits.make_international(country)?;
     digits.into_canonical()
 }
 
-/// Bare digits of the North American plan, as nearly all numbers there are written: told at a glance.
+/// As [`parse`], the number written behind what is in `out`; false, and nothing written, where it is none.
 #[inline]
-fn plain_nanp(text: &str, country: Country) -> Option<CompactString> {
+pub fn parse_into(text: &str, country: Country, out: &mut String) -> bool {
+    match before_plain_nanp(text, country) {
+        Some(front) => {
+            out.push_str(front);
+            out.push_str(text);
+            true
+        }
+        None => parse(text, country).map(|number| out.push_str(&number)).is_some(),
+    }
+}
+
+/// What makes the canonical form of bare digits of the North American plan, as nearly all numbers there are written, when
+/// it stands before them; `None` for all others. Told at a glance.
+#[inline]
+fn before_plain_nanp(text: &str, country: Country) -> Option<&'static str> {
     let (front, ten) = match text.as_bytes() {
         [b'+', b'1', ten @ ..] => ("", ten),
         [b'1', ten @ ..] if country.plan().is_nanp() => ("+", ten),
@@ -58,12 +74,7 @@ fn plain_nanp(text: &str, country: Country) -> Option<CompactString> {
     };
     let ten: &[u8; 10] = ten.try_into().ok()?;
     let are_digits = ten.iter().fold(true, |all, byte| all & byte.is_ascii_digit());
-    if !are_digits || !is_nanp(ten) {
-        return None;
-    }
-    let mut canonical = CompactString::const_new(front);
-    canonical.push_str(text);
-    Some(canonical)
+    (are_digits && is_nanp(ten)).then_some(front)
 }
 
 /// What is left of a URI; a bare text is its own user part.
