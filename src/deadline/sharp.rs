@@ -2,8 +2,9 @@
 //!
 //! tokio's timers count in whole milliseconds and the system's wait is rounded up once more, so that a budget of 5 ms
 //! ends after 6 or 7. Here each thread that serves has a bell of the kernel's (timerfd_create(2)) among the sockets that it
-//! waits for, set to the next moment that anybody on it waits for: no other thread has to run first. It is asked only for the
-//! last stretch of a wait that will probably be in vain: most answers come long before, and cost it nothing.
+//! waits for, set to the next moment that anybody on it waits for: no other thread has to run first. Most answers come long
+//! before, and the bell is left as it is when they do: with many dips one after the other it rings in vain once a budget, and
+//! is hardly ever set.
 
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -23,8 +24,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::{Instant, now};
 
-/// The last stretch: more than tokio is ever late.
-const STRETCH: Duration = Duration::from_millis(3);
+/// Those who have left are looked for when so many more than wait are noted.
+const STRAYS: usize = 64;
 
 /// The bell's own grain. A time of zero would silence it.
 const SHORTEST: Duration = Duration::from_nanos(1);
@@ -43,10 +44,12 @@ struct Timer {
 
 #[derive(Default)]
 struct Waits {
-    /// Moments and who waits for them; those who have left are still in here, and no longer in `wakers`.
+    /// Moments and who waits for them; those who have left may still be in here, and are no longer in `wakers`.
     queue: BinaryHeap<Reverse<(Instant, u64)>>,
     wakers: HashMap<u64, Waker, ahash::RandomState>,
     last: u64,
+    /// When the bell rings next: not after anybody's moment.
+    bell: Option<Instant>,
 }
 
 /// Has waits on this thread end sharply, as long as the runtime in which this is called lives. Without it, or when the system
@@ -93,22 +96,11 @@ pub(super) async fn limit<T>(due: Instant, work: impl Future<Output = T>) -> Opt
         return tokio::time::timeout_at(due, work).await.ok();
     };
     let mut work = pin!(work);
-    let stretch = due.checked_sub(STRETCH).unwrap_or(due);
-    if stretch > now()
-        && let Ok(done) = tokio::time::timeout_at(stretch, &mut work).await
-    {
-        return Some(done);
-    }
     let mut wait = Wait { timer, due, number: None };
-    poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
-            return Poll::Ready(Some(done));
-        }
-        if now() >= due {
-            return Poll::Ready(None);
-        }
-        wait.register(cx.waker());
-        Poll::Pending
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if wait.goes_on(cx.waker()) => Poll::Pending,
+        Poll::Pending => Poll::Ready(None),
     })
     .await
 }
@@ -121,22 +113,24 @@ struct Wait {
 }
 
 impl Wait {
-    fn register(&mut self, waker: &Waker) {
+    /// Has this waker woken at the moment; false when that has come.
+    fn goes_on(&mut self, waker: &Waker) -> bool {
         let mut waits = self.timer.waits.lock();
-        if let Some(known) = self.number.and_then(|number| waits.wakers.get_mut(&number)) {
-            known.clone_from(waker);
-            return;
+        if let Some(number) = self.number {
+            // Who is no longer there has been rung for.
+            let known = waits.wakers.get_mut(&number);
+            return known.map(|known| known.clone_from(waker)).is_some();
         }
-        waits.last += 1;
-        let number = waits.last;
-        let is_next = waits.queue.peek().is_none_or(|Reverse((next, _))| self.due < *next);
-        waits.queue.push(Reverse((self.due, number)));
-        waits.wakers.insert(number, waker.clone());
-        self.number = Some(number);
-        drop(waits);
-        if is_next {
+        if now() >= self.due {
+            return false;
+        }
+        self.number = Some(waits.note(self.due, waker));
+        if waits.bell.is_none_or(|bell| self.due < bell) {
+            waits.bell = Some(self.due);
+            drop(waits);
             self.timer.set(self.due);
         }
+        true
     }
 }
 
@@ -160,14 +154,19 @@ impl Timer {
         let left = due.saturating_duration_since(now()).max(SHORTEST);
         let it_value = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         let once = Itimerspec { it_interval: Timespec::default(), it_value };
-        // It is refused for a time that is none, which a duration below the stretch never is.
+        // It is refused for a time that is none, which no duration is.
         if let Err(error) = rustix::time::timerfd_settime(&self.bell, TimerfdTimerFlags::empty(), &once) {
             tracing::error!(%error, "a deadline's timer was not set");
         }
     }
 
     fn wake_due(&self) {
-        let (woken, next) = self.waits.lock().take_due(now());
+        let (woken, next) = {
+            let mut waits = self.waits.lock();
+            let (woken, next) = waits.take_due(now());
+            waits.bell = next;
+            (woken, next)
+        };
         // A waker may drop what it wakes, and with it a wait: not under the lock.
         woken.into_iter().for_each(Waker::wake);
         if let Some(next) = next {
@@ -177,6 +176,18 @@ impl Timer {
 }
 
 impl Waits {
+    /// Writes down who waits, and gives it a number.
+    fn note(&mut self, due: Instant, waker: &Waker) -> u64 {
+        self.last += 1;
+        self.wakers.insert(self.last, waker.clone());
+        self.queue.push(Reverse((due, self.last)));
+        if self.queue.len() > 2 * self.wakers.len() + STRAYS {
+            let Self { queue, wakers, .. } = self;
+            queue.retain(|Reverse((_, number))| wakers.contains_key(number));
+        }
+        self.last
+    }
+
     /// Who is due now, and when the next one is. Who has left meanwhile is passed over.
     fn take_due(&mut self, now: Instant) -> (Vec<Waker>, Option<Instant>) {
         let mut woken = Vec::new();
@@ -253,6 +264,19 @@ mod tests {
         leaves.abort();
         assert!(tokio::time::timeout(Duration::from_secs(1), stays).await.expect("the bell").unwrap().is_none());
         assert!(now() >= later);
+    }
+
+    #[tokio::test]
+    async fn those_who_have_left_are_not_kept() {
+        begin_here();
+        let stays = tokio::spawn(limit(now() + Duration::from_millis(5), std::future::pending::<()>()));
+        for _ in 0..10 * STRAYS {
+            let hour = now() + Duration::from_secs(3600);
+            assert!(limit(hour, tokio::task::yield_now()).await.is_some());
+        }
+        let timer = HERE.with_borrow(Weak::upgrade).expect("begun here");
+        assert!(timer.waits.lock().queue.len() <= STRAYS + 3);
+        assert!(stays.await.unwrap().is_none(), "and who waits is rung for");
     }
 
     #[tokio::test]
