@@ -229,6 +229,31 @@ async fn wire(answers: &'static [&'static str], stays: bool) -> (String, Arc<Ato
     (url, connections)
 }
 
+#[tokio::test]
+async fn what_is_given_up_is_taken_back_and_what_is_answered_ends_with_a_goodbye() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("its address"));
+    for (answer, budget) in
+        [("", Duration::from_millis(50)), ("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", SOON)]
+    {
+        let vendor = async {
+            let (mut stream, _) = listener.accept().await.expect("a caller");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                assert_ne!(stream.read_buf(&mut request).await.expect("a request"), 0);
+            }
+            stream.write_all(answer.as_bytes()).await.expect("somebody reads");
+            stream.read_buf(&mut request).await.map_err(|error| error.kind())
+        };
+        let (client, wanted) = (client(), get(url.as_str()));
+        let (end, answered) = tokio::join!(vendor, client.fetch(&wanted, Deadline::after(budget)));
+        assert_eq!(answered.is_ok(), !answer.is_empty());
+        // Else a port of ours would stay taken for a minute, for each dip that is given up.
+        let expected = if answer.is_empty() { Err(std::io::ErrorKind::ConnectionReset) } else { Ok(0) };
+        assert_eq!(end, expected, "{answer:?}");
+    }
+}
+
 async fn a_connection_that_was_closed_while_it_was_kept_is_replaced() {
     let (url, connections) = wire(&["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"], false).await;
     let client = client();

@@ -25,6 +25,20 @@ pub(super) struct Line {
     pub request: Vec<u8>,
     /// False from a request's first byte until its answer is read to the end.
     is_free: bool,
+    /// True while a request waits for its answer.
+    is_asked: bool,
+}
+
+/// A request that is given up is taken back with a reset: the vendor need not finish what nobody waits for, and no port of
+/// ours stays taken for a minute after a goodbye that nobody answers. A silent vendor and some hundred callers a second would
+/// use up all of them.
+impl Drop for Line {
+    fn drop(&mut self) {
+        if self.is_asked {
+            // If it cannot be set the connection is closed like any other.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
 }
 
 /// A request that brought no answer.
@@ -46,7 +60,7 @@ impl fmt::Debug for Line {
 impl Line {
     /// Over a new connection.
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, read: BytesMut::new(), request: Vec::new(), is_free: true }
+        Self { stream, read: BytesMut::new(), request: Vec::new(), is_free: true, is_asked: false }
     }
 
     /// True when another request may go over it.
@@ -56,7 +70,13 @@ impl Line {
 
     /// Sends the request and reads its answer to the end, of which at most `wanted` bytes of body; 0 wants none.
     pub(super) async fn ask(&mut self, wanted: usize) -> Result<Answer, Unsent> {
-        self.is_free = false;
+        (self.is_free, self.is_asked) = (false, true);
+        let asked = self.send_and_read(wanted).await;
+        self.is_asked = false;
+        asked
+    }
+
+    async fn send_and_read(&mut self, wanted: usize) -> Result<Answer, Unsent> {
         match self.send().await {
             Ok(()) => self.answer(wanted).await.map_err(Unsent::Not),
             // A vendor may answer and close before it has read all.

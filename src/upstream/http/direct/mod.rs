@@ -21,6 +21,7 @@ use std::sync::Arc;
 use hyper::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use memchr::{memchr, memchr2};
+use tokio::task::yield_now;
 use tower::ServiceExt;
 
 use super::answer::{Answer, chain};
@@ -93,7 +94,11 @@ impl Direct {
         loop {
             let (mut kept, is_new) = match self.stacks.take(authority) {
                 Some(kept) => (kept, false),
-                None => (Box::pin(self.connect(authority)).await?, true),
+                None => {
+                    // It takes the system longer than a hit takes us: those who wait for one go first.
+                    yield_now().await;
+                    (Box::pin(self.connect(authority)).await?, true)
+                }
             };
             outgoing::write(&mut kept.line.request, request, path, &kept.host, &self.user_agent);
             match kept.line.ask(wanted).await {
