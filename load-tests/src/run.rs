@@ -154,6 +154,7 @@ impl Cast {
             wire,
             address,
             pace: plan.pace,
+            turns: plan.turns,
             keys: plan.keys,
             budget_ms: plan.budget_ms,
             connections: plan.connections,
@@ -169,6 +170,7 @@ impl Cast {
             let Some(of) = plan.fill else { continue };
             let load = Load {
                 pace: Pace::Steady { a_second: FILL },
+                turns: None,
                 keys: Keys::InTurn { from: 0 },
                 budget_ms: (0, 0),
                 connections: 16,

@@ -7,6 +7,7 @@
 pub mod keys;
 pub mod pace;
 pub mod sample;
+pub mod turns;
 pub mod wire;
 pub mod closed;
 mod poll;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use keys::{Draw, Keys};
 use pace::Pace;
 use sample::{Kind, Sample};
+use turns::Turns;
 use wire::Wire;
 
 pub use poll::{Poll, sharpen_timers};
@@ -35,6 +37,8 @@ pub struct Load {
     pub address: SocketAddr,
     /// When they come.
     pub pace: Pace,
+    /// Every other turn, where they come in turns.
+    pub turns: Option<Turns>,
     /// What they ask for.
     pub keys: Keys,
     /// What each names as its budget, in milliseconds, between these two; 0 names none.
@@ -62,6 +66,7 @@ struct Call {
 struct Book {
     draw: Draw,
     pace: Pace,
+    turns: Option<Turns>,
     budget_ms: (u16, u16),
     /// The run's beginning.
     begun: Instant,
@@ -74,10 +79,12 @@ struct Book {
 
 impl Book {
     fn new(load: &Load, begun: Instant) -> Self {
-        let total = load.pace.callers_in(load.to.saturating_sub(load.from));
+        let span = load.to.saturating_sub(load.from);
+        let total = load.pace.callers_in(load.turns.map_or(span, |turns| turns.open(span)));
         Self {
             draw: Draw::new(load.keys, 0x00d1_9cac),
             pace: load.pace,
+            turns: load.turns,
             budget_ms: load.budget_ms,
             begun,
             first: begun + load.from,
@@ -90,7 +97,8 @@ impl Book {
 
     /// When the next caller is due; `None` after the last.
     fn next_due(&self) -> Option<Instant> {
-        (self.next < self.total).then(|| self.first + self.pace.due(self.next))
+        let due = || self.pace.due(self.next);
+        (self.next < self.total).then(|| self.first + self.turns.map_or_else(due, |turns| turns.moment(due())))
     }
 
     /// The next caller, if it is due by now.

@@ -6,13 +6,14 @@ use super::metric::{self, Verdict};
 use super::slices::slices;
 use crate::load::sample::Kind;
 use crate::run::Run;
-use crate::scenario::promise::Measure;
+use crate::scenario::promise::{Measure, When};
 
 /// The whole of a run but the single callers.
 pub fn json(run: &Run, verdicts: &[Verdict]) -> Value {
     let total = |of: &str, metrics: &[&str]| -> Map<String, Value> {
-        let value =
-            |metric: &str| metric::value(run, &Measure { of: of.to_owned(), metric: metric.to_owned(), window: None });
+        let value = |metric: &str| {
+            metric::value(run, &Measure { of: of.to_owned(), metric: metric.to_owned(), when: When::In(None) })
+        };
         metrics.iter().map(|name| ((*name).to_owned(), value(name).map_or(Value::Null, rounded))).collect()
     };
     let loads: Map<String, Value> = run

@@ -1,10 +1,14 @@
 //! The figures that promises speak of.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 
+use super::median;
 use crate::load::sample::{Kind, Sample};
 use crate::run::Run;
-use crate::scenario::promise::{Bound, Measure, Promise, Window};
+use crate::scenario::Plan;
+use crate::scenario::promise::{Bound, Measure, Promise, When, Window};
 
 /// What a load has.
 pub const LOAD: &[&str] = &[
@@ -67,14 +71,30 @@ pub fn weigh(run: &Run, promise: &Promise) -> Verdict {
 
 /// What a measure came to; `None` when nothing was seen in its window.
 pub fn value(run: &Run, measure: &Measure) -> Option<f64> {
-    let metric = measure.metric.as_str();
-    if measure.of == "proxy" {
-        return of_proxy(run, metric, measure.window);
+    let Measure { of, metric, when } = measure;
+    match when {
+        When::In(window) => value_in(run, of, metric, *window),
+        When::Turns { of: others, with } => {
+            let plan = load(run, others)?;
+            let turns = plan.turns?.windows(plan.from, plan.to, *with);
+            let values: Vec<f64> = turns.into_iter().filter_map(|turn| value_in(run, of, metric, Some(turn))).collect();
+            (!values.is_empty()).then(|| median(&values))
+        }
     }
-    match run.loads.get(&measure.of) {
-        Some(samples) => of_load(&within(samples, measure.window), metric, seconds(run, measure)),
-        None => of_vendor(run, measure),
+}
+
+fn value_in(run: &Run, of: &str, metric: &str, window: Window) -> Option<f64> {
+    if of == "proxy" {
+        return of_proxy(run, metric, window);
     }
+    match run.loads.get(of) {
+        Some(samples) => of_load(&within(samples, window), metric, seconds(load(run, of)?, window)),
+        None => of_vendor(run, of, window),
+    }
+}
+
+fn load<'a>(run: &'a Run, name: &str) -> Option<&'a Plan> {
+    run.scenario.loads.iter().find(|load| load.name == name)
 }
 
 /// The callers who were due in this window.
@@ -85,13 +105,13 @@ pub fn within(samples: &[Sample], window: Window) -> Vec<Sample> {
 }
 
 /// How long the callers of a load came, within the window.
-fn seconds(run: &Run, measure: &Measure) -> f64 {
-    let load = run.scenario.loads.iter().find(|load| load.name == measure.of);
-    let (from, to) = load.map_or((0.0, 0.0), |load| (load.from.as_secs_f64(), load.to.as_secs_f64()));
-    match measure.window {
-        Some((start, end)) => to.min(end.as_secs_f64()) - from.max(start.as_secs_f64()),
-        None => to - from,
-    }
+fn seconds(load: &Plan, window: Window) -> f64 {
+    let open_until = |moment: Duration| {
+        let span = moment.min(load.to).saturating_sub(load.from);
+        load.turns.map_or(span, |turns| turns.open(span)).as_secs_f64()
+    };
+    let (from, to) = window.unwrap_or((load.from, load.to));
+    open_until(to) - open_until(from)
 }
 
 /// A figure over these callers.
@@ -142,12 +162,12 @@ pub fn quantile_ms(values: impl Iterator<Item = u32>, quantile: f64) -> f64 {
     histogram.value_at_quantile(quantile) as f64 / 1000.0
 }
 
-fn of_vendor(run: &Run, measure: &Measure) -> Option<f64> {
-    let place = run.scenario.vendors.get_index_of(&measure.of)?;
+fn of_vendor(run: &Run, name: &str, window: Window) -> Option<f64> {
+    let place = run.scenario.vendors.get_index_of(name)?;
     let readings: Vec<u64> = run
         .readings
         .iter()
-        .filter(|reading| measure.window.is_none_or(|(from, to)| from <= reading.at && reading.at <= to))
+        .filter(|reading| window.is_none_or(|(from, to)| from <= reading.at && reading.at <= to))
         .filter_map(|reading| reading.requests.get(place).copied())
         .collect();
     Some((readings.last()? - readings.first()?) as f64)

@@ -6,7 +6,7 @@ use super::metric::{self, Verdict};
 use crate::load::sample::{Kind, Sample};
 use crate::run::Run;
 use crate::scenario::Scenario;
-use crate::scenario::promise::Measure;
+use crate::scenario::promise::{Measure, When};
 
 /// A scenario in two lines: its name, and what it is about.
 pub fn overview(scenario: &Scenario) -> String {
@@ -36,7 +36,7 @@ pub fn table(run: &Run, verdicts: &[Verdict]) -> String {
         );
     }
     let proxy = |metric: &str| {
-        let measure = Measure { of: "proxy".to_owned(), metric: metric.to_owned(), window: None };
+        let measure = Measure { of: "proxy".to_owned(), metric: metric.to_owned(), when: When::In(None) };
         metric::value(run, &measure).unwrap_or(f64::NAN)
     };
     let _ = writeln!(
@@ -47,7 +47,7 @@ pub fn table(run: &Run, verdicts: &[Verdict]) -> String {
         proxy("cpu_percent")
     );
     let asked = run.scenario.vendors.keys().map(|name| {
-        let measure = Measure { of: name.clone(), metric: "requests".to_owned(), window: None };
+        let measure = Measure { of: name.clone(), metric: "requests".to_owned(), when: When::In(None) };
         format!("{name} {:.0}", metric::value(run, &measure).unwrap_or(0.0))
     });
     let _ = writeln!(text, "  asked upstream: {}\n", asked.collect::<Vec<_>>().join(", "));

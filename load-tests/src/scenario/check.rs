@@ -11,10 +11,11 @@ use toml::{Table, Value};
 
 use super::file::{BudgetFile, KeysFile, LoadFile, ScenarioFile};
 use super::place::{Fault, Faults, of_file};
-use super::promise::{Promise, duration};
+use super::promise::{Promise, When, duration};
 use super::{Act, Event, Front, Plan, Scenario, Turn};
 use crate::load::keys::Keys;
 use crate::load::pace::Pace;
+use crate::load::turns::Turns;
 use crate::report::metric;
 use crate::stage::{Needed, merge};
 use crate::vendor::{Conduct, Protocol};
@@ -36,6 +37,9 @@ const CONNECTIONS: usize = 64;
 
 /// Connections of a load, at most: the proxy opens as many, and a process has 20,000 files on a usual system.
 const MOST_CONNECTIONS: usize = 12_000;
+
+/// A turn is at least so long.
+const SHORTEST_TURN: Duration = Duration::from_millis(100);
 
 /// Callers in a run, at most, over a load.
 const MOST_CALLERS: u64 = 5_000_000;
@@ -168,6 +172,7 @@ fn plan(
     if pace.callers_in(to.saturating_sub(from)) > MOST_CALLERS {
         faults.at(place, format!("these are more than {MOST_CALLERS} callers"));
     }
+    let turns = load.turns.as_ref().map(|turns| Turns(span(turns, faults).max(SHORTEST_TURN)));
     let keys = keys(n, load, pace, faults);
     let fill = match keys {
         Keys::Zipf { of, .. } if load.fill => Some(of),
@@ -184,6 +189,7 @@ fn plan(
         front,
         lookup: lookup.unwrap_or_default(),
         pace,
+        turns,
         keys,
         fill,
         budget_ms: budget(load.budget_ms.as_ref(), faults),
@@ -349,6 +355,12 @@ fn promise(
                 return None;
             }
         };
+        if let When::Turns { of, .. } = &measure.when
+            && !loads.iter().any(|load| load.name == *of && load.turns.is_some())
+        {
+            faults.at(text.span(), format!("`{of}` is no load that comes in turns: `turns = \"2s\"`"));
+            return None;
+        }
         if !known.contains(&measure.metric.as_str()) {
             let known = known.join(", ");
             faults.at(text.span(), format!("`{}` has no `{}`; it has {known}", measure.of, measure.metric));
@@ -441,6 +453,7 @@ at = "5s"
             ("mode = \"ok\"", "mode = \"dead\"", "s.toml:13:1: there is no mode `dead`"),
             ("\"lrn/vendor-a\"", "kafka", "s.toml:13:1: kafka does not take part: `needs = [\"kafka\"]`"),
             ("at = \"5s\"", "", "s.toml:11:1: when? `at = \"10s\"`"),
+            ("p99_ms <=", "p99_ms beside callers <=", "s.toml:3:13: `callers` is no load that comes in turns"),
             ("rate = 100", "rat = 100", "s.toml:9:1: unknown field `rat`"),
         ] {
             let text = WELL.replacen(from, to, 1);

@@ -39,6 +39,7 @@ pub(super) struct LoadFile {
     pub rate: Option<Spanned<f64>>,
     pub burst: Option<Spanned<u64>>,
     pub every: Option<Spanned<String>>,
+    pub turns: Option<Spanned<String>>,
     pub keys: Spanned<KeysFile>,
     pub zipf: Option<f64>,
     #[serde(default)]

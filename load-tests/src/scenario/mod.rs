@@ -17,6 +17,7 @@ use toml::Table;
 
 use crate::load::keys::Keys;
 use crate::load::pace::Pace;
+use crate::load::turns::Turns;
 use crate::stage::Needed;
 use crate::vendor::{Conduct, Protocol};
 
@@ -59,6 +60,8 @@ pub struct Plan {
     pub lookup: String,
     /// When they come.
     pub pace: Pace,
+    /// Every other turn, where they come in turns.
+    pub turns: Option<Turns>,
     /// What they ask for.
     pub keys: Keys,
     /// Keys that are asked for once before the run begins.

@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! promise = measure ("<=" | ">=" | "=") bound
-//! measure = name "." metric ["from" time "to" time]
+//! measure = name "." metric ["from" time "to" time | ("beside" | "without") load]
 //! bound   = number [("*" | "+") measure]
 //! ```
 //!
-//! The name is a load's, a vendor's (`lrn/vendor-a`) or `proxy`.
+//! The name is a load's, a vendor's (`lrn/vendor-a`) or `proxy`. `beside callers` is the median of the turns in which `callers`
+//! come, `without callers` that of the turns in between.
 
 use std::fmt;
 use std::time::Duration;
@@ -35,7 +36,21 @@ pub struct Measure {
     /// Which.
     pub metric: String,
     /// When.
-    pub window: Window,
+    pub when: When,
+}
+
+/// The time that a measure is of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum When {
+    /// A stretch.
+    In(Window),
+    /// The turns with a load's callers, or those without; the median of them counts.
+    Turns {
+        /// The load.
+        of: String,
+        /// True for those with them.
+        with: bool,
+    },
 }
 
 /// A comparison.
@@ -122,16 +137,18 @@ fn measure<'a>(words: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>) -
     let word = words.next().unwrap_or_default();
     let (of, metric) =
         word.rsplit_once('.').ok_or_else(|| format!("`{word}` is no measure; they look like `callers.p99_ms`"))?;
-    let window = if words.next_if_eq(&"from").is_some() {
-        let from = time(words.next())?;
-        if words.next() != Some("to") {
-            return Err("a window looks like `from 10s to 20s`".to_owned());
+    let when = match words.next_if(|word| ["from", "beside", "without"].contains(word)) {
+        None => When::In(None),
+        Some("from") => {
+            let from = time(words.next())?;
+            if words.next() != Some("to") {
+                return Err("a window looks like `from 10s to 20s`".to_owned());
+            }
+            When::In(Some((from, time(words.next())?)))
         }
-        Some((from, time(words.next())?))
-    } else {
-        None
+        Some(word) => When::Turns { of: words.next().unwrap_or_default().to_owned(), with: word == "beside" },
     };
-    Ok(Measure { of: of.to_owned(), metric: metric.to_owned(), window })
+    Ok(Measure { of: of.to_owned(), metric: metric.to_owned(), when })
 }
 
 fn time(word: Option<&str>) -> Result<Duration, String> {
@@ -160,10 +177,14 @@ mod tests {
     #[test]
     fn a_promise_is_read_as_it_is_said() {
         let promise = Promise::parse("hits.p99_ms from 10s to 20s <= 1.25 * hits.p99_ms from 2s to 10s").unwrap();
-        assert_eq!(promise.measure.window, Some((Duration::from_secs(10), Duration::from_secs(20))));
+        let window = (Duration::from_secs(10), Duration::from_secs(20));
+        assert_eq!(promise.measure.when, When::In(Some(window)));
         assert!(matches!(&promise.bound, Bound::Times(by, than) if *by == 1.25 && than.of == "hits"));
         let dips = Promise::parse("lrn/vendor-a.requests <= 20").unwrap();
         assert_eq!((dips.measure.of.as_str(), dips.measure.metric.as_str()), ("lrn/vendor-a", "requests"));
+        let turns = Promise::parse("hits.p99_ms beside callers <= 1.25 * hits.p99_ms without callers").unwrap();
+        let whens: Vec<_> = turns.measures().map(|measure| measure.when.clone()).collect();
+        assert_eq!(whens, [true, false].map(|with| When::Turns { of: "callers".to_owned(), with }));
         assert!(matches!(Promise::parse("a.b = 1.0").unwrap().bound, Bound::Is(_)));
     }
 

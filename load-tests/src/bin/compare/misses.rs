@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use load_tests::load::keys::number;
 use load_tests::load::wire::Wire;
+use load_tests::report::median;
 
 use crate::peers::{Peer, Troupe};
-use crate::report::median;
 
 /// Questions to each in a round.
 const ASKED: u64 = 2000;

@@ -327,6 +327,7 @@ fn fill(kind: Kind, peer: &Peer) -> anyhow::Result<()> {
         name: "fill".to_owned(),
         wire,
         address: peer.address,
+        turns: None,
         pace: Pace::Steady { a_second },
         keys: Keys::InTurn { from: 0 },
         budget_ms: (0, 0),

@@ -11,6 +11,7 @@ use load_tests::load::closed::Tally;
 use load_tests::load::keys::Keys;
 use load_tests::load::pace::Pace;
 use load_tests::load::wire::Wire;
+use load_tests::report::median;
 use load_tests::report::metric::of_load;
 use load_tests::run::machine;
 
@@ -96,12 +97,6 @@ impl Course {
     }
 }
 
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 /// A bar, and whether it was met.
 pub(crate) struct Bar {
     what: &'static str,
@@ -144,6 +139,7 @@ pub(crate) fn latencies(troupe: &Troupe) -> anyhow::Result<String> {
             name: name.to_owned(),
             wire: Wire::Http { path: "/v1/lookup/single/".to_owned() },
             address,
+            turns: None,
             pace: Pace::Steady { a_second: 2000.0 },
             keys: Keys::Zipf { of: KEYS, exponent: 1.0 },
             budget_ms: (0, 0),
