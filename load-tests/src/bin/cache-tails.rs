@@ -180,7 +180,6 @@ fn tails(arguments: &Arguments, engine: Engine) -> bool {
     println!("  afterwards {} entries, {grown:.1} bytes each over key and value", cache.len());
     // What the scheduler did not do, a virtual machine's host may have done: to a reader of nothing as well.
     let quick = slow.0 - slow.1 <= seen.nothing.slow.0;
-    drop(zipf);
     let word = |kept| if kept { "kept  " } else { "BROKEN" };
     println!("  {}  no get above 1 ms of the cache's own making", word(quick));
     println!("  {}  at most {MOST_BYTES} bytes an entry over key and value", word(bytes <= MOST_BYTES));

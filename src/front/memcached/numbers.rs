@@ -26,14 +26,10 @@ pub fn parse_i32(word: &[u8]) -> Option<i64> {
 /// Writes a number.
 #[inline]
 pub fn write(number: u64, out: &mut Vec<u8>) {
-    let digit = |number: u64| b'0' + (number % 10) as u8;
-    match number {
-        0..10 => out.push(digit(number)),
-        // Flags, and the length of nearly every value.
-        10..100 => out.extend_from_slice(&[digit(number / 10), digit(number)]),
-        100..1000 => out.extend_from_slice(&[digit(number / 100), digit(number / 10), digit(number)]),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
+    if let digit @ 0..10 = number {
+        return out.push(b'0' + digit as u8);
     }
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]
