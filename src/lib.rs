@@ -16,7 +16,7 @@
 //! - [`warm`]: keys are asked before anybody calls.
 //!
 //! Beside the way, never awaited by a call: [`events`], [`telemetry`], [`admin`].
-//! Around it: [`config`], [`app`] which wires it all, [`demo`], [`cli`].
+//! Around it: [`config`], [`app`] which wires it all, [`demo`], [`cli`]. Under it all: [`allocator`].
 
 pub mod deadline;
 pub mod answer;
@@ -41,3 +41,5 @@ pub mod config;
 pub mod app;
 pub mod demo;
 pub mod cli;
+
+pub mod allocator;

@@ -1,7 +1,7 @@
 //! `dipcache`: see `dipcache --help`.
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dipcache::allocator::Mimalloc = dipcache::allocator::Mimalloc;
 
 fn main() -> std::process::ExitCode {
     // An idle proxy would hold two megabytes for each huge page that is touched. The allocator is built not to ask for them,

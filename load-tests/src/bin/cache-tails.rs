@@ -22,7 +22,7 @@ use load_tests::load::keys::{Zipf, number};
 use load_tests::run::machine;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: dipcache::allocator::Mimalloc = dipcache::allocator::Mimalloc;
 
 /// The local cache on its own: the slowest get, bytes an entry, hit ratio, for both engines.
 #[derive(Debug, Parser)]
