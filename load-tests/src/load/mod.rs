@@ -73,6 +73,8 @@ struct Book {
     /// The load's.
     first: Instant,
     next: u64,
+    /// Where in its stretch the next one comes; see [`Pace::due`].
+    chance: f64,
     total: u64,
     samples: Vec<Sample>,
 }
@@ -89,6 +91,7 @@ impl Book {
             begun,
             first: begun + load.from,
             next: 0,
+            chance: fastrand::f64(),
             total,
             // A run's memory is bounded by what its file says, and known when it starts.
             samples: Vec::with_capacity(usize::try_from(total).unwrap_or(0)),
@@ -97,7 +100,7 @@ impl Book {
 
     /// When the next caller is due; `None` after the last.
     fn next_due(&self) -> Option<Instant> {
-        let due = || self.pace.due(self.next);
+        let due = || self.pace.due(self.next, self.chance);
         (self.next < self.total).then(|| self.first + self.turns.map_or_else(due, |turns| turns.moment(due())))
     }
 
@@ -108,6 +111,7 @@ impl Book {
         let budget_ms = if least == most { least } else { fastrand::u16(least..=most) };
         let call = Call { key: self.draw.key(self.next), budget_ms, due };
         self.next += 1;
+        self.chance = fastrand::f64();
         Some(call)
     }
 

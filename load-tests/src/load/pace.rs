@@ -5,7 +5,8 @@ use std::time::Duration;
 /// When callers come.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// One after the other, equally far apart.
+    /// One after the other, each at some moment of a stretch of its own: two loads that were equally far apart would march in
+    /// step, and every hit would come with somebody who waits, or none would.
     Steady {
         /// How many a second.
         a_second: f64,
@@ -20,10 +21,10 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// When the n-th caller is due, from the load's own beginning.
-    pub fn due(self, n: u64) -> Duration {
+    /// When the n-th caller is due, from the load's own beginning; `chance`, from 0 to 1, says where in its stretch.
+    pub fn due(self, n: u64, chance: f64) -> Duration {
         match self {
-            Self::Steady { a_second } => Duration::from_secs_f64(n as f64 / a_second),
+            Self::Steady { a_second } => Duration::from_secs_f64((n as f64 + chance) / a_second),
             Self::Bursts { of, every } => every.mul_f64((n / of.max(1)) as f64),
         }
     }
@@ -46,7 +47,18 @@ mod tests {
         let span = Duration::from_secs(3);
         for pace in [Pace::Steady { a_second: 700.0 }, Pace::Bursts { of: 30, every: Duration::from_millis(500) }] {
             let callers = pace.callers_in(span);
-            assert!(pace.due(callers - 1) < span && pace.due(callers) >= span, "{pace:?}: {callers}");
+            for chance in [0.0, 0.999] {
+                let [last, beyond] = [callers - 1, callers].map(|n| pace.due(n, chance));
+                assert!(last < span && beyond >= span, "{pace:?}: {callers}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_comes_before_who_is_due_before() {
+        let pace = Pace::Steady { a_second: 1000.0 };
+        for n in 0..100 {
+            assert!(pace.due(n, 0.999) < pace.due(n + 1, 0.0));
         }
     }
 }
