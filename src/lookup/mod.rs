@@ -59,6 +59,8 @@ use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
 pub use crate::cache::local::AT_ONCE;
+
+const _: () = assert!(AT_ONCE <= u16::BITS as usize, "a bit for each of those that are looked for at once");
 pub use cluster::Cluster;
 pub(crate) use follow::{asked, taken};
 pub(crate) use gather::Gathering;
@@ -157,12 +159,13 @@ impl Lookup {
             };
             return (0..ids.len()).map_while(&mut told).count();
         }
-        let (mut found, mut late) = (0, [false; AT_ONCE]);
+        // Of the late ones a bit each: nearly always there are none, and that is seen at a glance.
+        let (mut found, mut late) = (0, 0_u16);
         let told = self.local.each_of(ids, |place, seen| {
             let told = Told { outcome: seen.outcome, record: seen.record, ttl: seen.ttl(tick) };
             let took = seen.freshness(tick) == Freshness::Fresh && f(place, told);
             if took {
-                late[place] = seen.is_past(self.policy.cache.refresh_ahead, tick);
+                late |= u16::from(seen.is_past(self.policy.cache.refresh_ahead, tick)) << place;
                 match seen.outcome {
                     Outcome::Found => found += 1,
                     other => self.answered(front, &Answer::empty(other, Source::Local), Duration::ZERO),
@@ -171,8 +174,12 @@ impl Lookup {
             took
         });
         self.meters.hits(front, found);
-        let late = late.iter().enumerate().filter(|(_, late)| **late);
-        late.filter_map(|(place, _)| question(place)).for_each(|question| self.renew(&question));
+        while late != 0 {
+            if let Some(question) = question(late.trailing_zeros() as usize) {
+                self.renew(&question);
+            }
+            late &= late - 1;
+        }
         told
     }
 
