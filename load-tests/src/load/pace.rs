@@ -21,7 +21,7 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// When the n-th caller is due, from the load's own beginning; `chance`, from 0 to 1, says where in its stretch.
+    /// When the n-th caller is due, from the load's own beginning; `chance`, from 0 on and below 1, says where in its stretch.
     pub fn due(self, n: u64, chance: f64) -> Duration {
         match self {
             Self::Steady { a_second } => Duration::from_secs_f64((n as f64 + chance) / a_second),
@@ -29,10 +29,11 @@ impl Pace {
         }
     }
 
-    /// How many callers there are in this time.
+    /// How many callers there are in this time: those whose stretch ends by then.
     pub fn callers_in(self, span: Duration) -> u64 {
         match self {
-            Self::Steady { a_second } => (span.as_secs_f64() * a_second).ceil() as u64,
+            // What lacks to a whole one for rounding is none.
+            Self::Steady { a_second } => (span.as_secs_f64() * a_second + 1e-6).floor() as u64,
             Self::Bursts { of, every } => (span.as_secs_f64() / every.as_secs_f64()).ceil() as u64 * of,
         }
     }
@@ -44,13 +45,12 @@ mod tests {
 
     #[test]
     fn callers_are_counted_as_they_are_due() {
-        let span = Duration::from_secs(3);
-        for pace in [Pace::Steady { a_second: 700.0 }, Pace::Bursts { of: 30, every: Duration::from_millis(500) }] {
-            let callers = pace.callers_in(span);
-            for chance in [0.0, 0.999] {
-                let [last, beyond] = [callers - 1, callers].map(|n| pace.due(n, chance));
-                assert!(last < span && beyond >= span, "{pace:?}: {callers}");
-            }
+        let steady = |a_second| Pace::Steady { a_second };
+        let bursts = Pace::Bursts { of: 30, every: Duration::from_millis(500) };
+        for (pace, seconds) in [(steady(700.0), 3.0), (steady(0.29), 100.0), (steady(3.0), 1.5), (bursts, 3.0)] {
+            let (span, callers) = (Duration::from_secs_f64(seconds), pace.callers_in(Duration::from_secs_f64(seconds)));
+            let [last, beyond] = [callers - 1, callers].map(|n| pace.due(n, 0.999));
+            assert!(last < span && beyond >= span, "{pace:?}: {callers}");
         }
     }
 

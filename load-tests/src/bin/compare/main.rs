@@ -100,6 +100,7 @@ fn courses() -> Vec<Task> {
     let course = |name, kind, wire, keys, depth| Task { name, kind, wire, keys, depth };
     vec![
         course("HTTP, one key", Kind::Http, http(), zipf(1), 1),
+        course("HTTP, Zipf over 1,000 keys", Kind::Http, http(), zipf(1000), 1),
         course("HTTP, Zipf over 100,000 keys", Kind::Http, http(), zipf(peers::KEYS), 1),
         course("memcached get, one at a time", Kind::Memcached, memcached(), zipf(peers::KEYS), 1),
         course("memcached get, 16 deep", Kind::Memcached, memcached(), zipf(peers::KEYS), 16),

@@ -23,6 +23,8 @@ const VENDOR_MS: u64 = 20;
 /// What each ratio may be at most: what is asked, who is the measure, and the bar.
 const BARS: &[(&str, &str, f64)] = &[
     ("HTTP, one key", "nginx", 1.0),
+    ("HTTP, Zipf over 1,000 keys", "nginx", 0.55),
+    ("HTTP, Zipf over 1,000 keys", "floor", 2.0),
     ("HTTP, Zipf over 100,000 keys", "nginx", 0.55),
     ("HTTP, Zipf over 100,000 keys", "HAProxy", 0.8),
     ("HTTP, Zipf over 100,000 keys", "floor", 2.0),
