@@ -59,8 +59,6 @@ use flight::{Boarding, Flights, Pilot};
 use sharing::Purpose;
 
 pub use crate::cache::local::AT_ONCE;
-
-const _: () = assert!(AT_ONCE <= u16::BITS as usize, "a bit for each of those that are looked for at once");
 pub use cluster::Cluster;
 pub(crate) use follow::{asked, taken};
 pub(crate) use gather::Gathering;
@@ -159,6 +157,7 @@ impl Lookup {
             };
             return (0..ids.len()).map_while(&mut told).count();
         }
+        const { assert!(AT_ONCE <= u16::BITS as usize, "a bit for each") };
         // Of the late ones a bit each: nearly always there are none, and that is seen at a glance.
         let (mut found, mut late) = (0, 0_u16);
         let told = self.local.each_of(ids, |place, seen| {

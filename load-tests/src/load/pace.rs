@@ -48,7 +48,8 @@ mod tests {
         let steady = |a_second| Pace::Steady { a_second };
         let bursts = Pace::Bursts { of: 30, every: Duration::from_millis(500) };
         for (pace, seconds) in [(steady(700.0), 3.0), (steady(0.29), 100.0), (steady(3.0), 1.5), (bursts, 3.0)] {
-            let (span, callers) = (Duration::from_secs_f64(seconds), pace.callers_in(Duration::from_secs_f64(seconds)));
+            let span = Duration::from_secs_f64(seconds);
+            let callers = pace.callers_in(span);
             let [last, beyond] = [callers - 1, callers].map(|n| pace.due(n, 0.999));
             assert!(last < span && beyond >= span, "{pace:?}: {callers}");
         }
