@@ -8,6 +8,7 @@
 //! - [`load`]: callers that come when they are due, whatever became of the ones before.
 //! - [`run`]: one scenario from start to verdict.
 //! - [`report`]: a table, JSON and a picture of it.
+//! - [`awake`]: processors that do not halt meanwhile.
 //!
 //! Deliberately absent: any look inside the proxy. It is a program that is asked over its sockets, and whose
 //! processor time and memory the kernel counts.
@@ -18,3 +19,4 @@ pub mod vendor;
 pub mod load;
 pub mod run;
 pub mod report;
+pub mod awake;

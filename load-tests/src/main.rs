@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
+use load_tests::awake::Awake;
 use load_tests::report::{self, metric};
 use load_tests::run::run;
 use load_tests::scenario::{self, Scenario};
@@ -24,6 +25,7 @@ use load_tests::stage::Unavailable;
         target/release/load-tests list               # what there is\n  \
         target/release/load-tests run brown-out      # one of them\n  \
         target/release/load-tests run                # all of them\n  \
+        target/release/load-tests run --awake stale  # processors do not halt meanwhile\n  \
         target/release/load-tests run ./my-own.toml --dipcache /usr/bin/dipcache\n\n\
         Exit codes: 0 every promise was kept, 1 one broke or a scenario could not be run, 2 wrong usage."
 )]
@@ -44,6 +46,9 @@ enum What {
         /// Where JSON and pictures go
         #[arg(long, value_name = "FOLDER", default_value = "target/load-tests")]
         out: PathBuf,
+        /// Keeps processors from halting meanwhile, so that what is measured is not how long they take to wake; needs root
+        #[arg(long)]
+        awake: bool,
     },
     /// List the scenarios
     List,
@@ -56,7 +61,9 @@ enum What {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        What::Run { scenarios, dipcache, out } => run_all(&scenarios, dipcache, &out),
+        What::Run { scenarios, dipcache, out, awake } => {
+            awake.then(Awake::keep).transpose().and_then(|_awake| run_all(&scenarios, dipcache, &out))
+        }
         What::List => read(&[]).map(|all| {
             all.iter().for_each(|scenario| say(report::overview(scenario).trim_end()));
             true

@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use indexmap::IndexMap;
+use load_tests::awake::Awake;
 use load_tests::load::closed::{Closed, Tally};
 use load_tests::load::keys::Keys;
 use load_tests::load::wire::Wire;
@@ -32,7 +33,8 @@ const CLIENTS: usize = 2;
 #[command(
     version,
     after_help = "Examples:\n  load-tests/compare                          # builds, installs nothing, compares, some twelve minutes\n  \
-                  load-tests/compare --only dns --rounds 3\n\n\
+                  load-tests/compare --only dns --rounds 3\n  \
+                  load-tests/compare --awake                  # processors do not halt meanwhile\n\n\
                   Peers that are not installed are left out, and said to be: apt-get install nginx varnish haproxy memcached unbound dnsdist"
 )]
 struct Arguments {
@@ -51,6 +53,9 @@ struct Arguments {
     /// The proxy's binary; the one beside this one when left out
     #[arg(long, value_name = "FILE")]
     dipcache: Option<PathBuf>,
+    /// Keeps processors from halting meanwhile, so that what is measured is not how long they take to wake; needs root
+    #[arg(long)]
+    awake: bool,
     /// A file whose part between the marks `compare:begin` and `compare:end` is written anew
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -123,6 +128,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<bool> {
         None => std::env::current_exe()?.with_file_name("dipcache"),
     };
     let binary = std::fs::canonicalize(&binary).with_context(|| format!("no proxy at {}", binary.display()))?;
+    let _awake = arguments.awake.then(Awake::keep).transpose()?;
     let (mut done, mut latencies, mut all_kept) = (Vec::new(), String::new(), true);
     for kind in [Kind::Http, Kind::Memcached, Kind::Dns] {
         if arguments.only.is_some_and(|only| only != kind) {
@@ -145,7 +151,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<bool> {
     let bars = report::bars(&done);
     println!("{}", report::bars_table(&bars));
     if let Some(file) = &arguments.write {
-        report::write(file, &done, &latencies, &bars)?;
+        report::write(file, &done, &latencies, &bars, arguments.awake)?;
     }
     Ok(all_kept && bars.iter().all(|bar| bar.kept))
 }

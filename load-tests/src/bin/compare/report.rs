@@ -171,13 +171,15 @@ const BEGIN: &str = "<!-- compare:begin -->";
 const END: &str = "<!-- compare:end -->";
 
 /// Writes the part of a file between the marks anew.
-pub(crate) fn write(file: &Path, courses: &[Course], latencies: &str, bars: &[Bar]) -> anyhow::Result<()> {
+pub(crate) fn write(file: &Path, courses: &[Course], latencies: &str, bars: &[Bar], awake: bool) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let marks = text.find(BEGIN).zip(text.find(END)).filter(|(begin, end)| begin < end);
     let (begin, end) = marks.with_context(|| format!("{} has no part between {BEGIN} and {END}", file.display()))?;
     let tables: String = courses.iter().map(Course::table).collect();
     let date = chrono::Local::now().format("%Y-%m-%d");
-    let written = format!("{BEGIN}\nMeasured {date} on {}.\n{}{latencies}{tables}\n", machine(), bars_table(bars));
+    let state = if awake { "kept awake (`--awake`)" } else { "which halt when they have nothing to do" };
+    let (machine, bars) = (machine(), bars_table(bars));
+    let written = format!("{BEGIN}\nMeasured {date} on {machine}; processors {state}.\n{bars}{latencies}{tables}\n");
     std::fs::write(file, [&text[..begin], &written, &text[end..]].concat())?;
     Ok(())
 }
