@@ -31,9 +31,9 @@ use crate::deadline::Deadline;
 /// How long accepting pauses when the system has no descriptor or memory left for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// The congestion control of what is accepted, which the listener hands on. Answers are far smaller than what may be sent at
-/// once, so none ever has anything to control; but one that paces (BBR, where a system chose it for its downloads) takes 3 %
-/// of the processor time that a cached answer costs. Every Linux has this one and lets everybody use it (tcp(7)).
+/// The congestion control of what is accepted, which the listener hands on. Nearly every answer is smaller than what may be
+/// sent at once, so that there is nothing to control; but one that paces (BBR, where a system chose it for its downloads)
+/// takes 3 % of the processor time that a cached answer costs. Every Linux has this one and lets everybody use it (tcp(7)).
 const PLAIN_CONTROL: &[u8] = b"reno";
 
 /// After this much silence the kernel asks whether the peer still lives; an idle connection itself is never closed.

@@ -177,7 +177,7 @@ pub(crate) fn write(file: &Path, courses: &[Course], latencies: &str, bars: &[Ba
     let (begin, end) = marks.with_context(|| format!("{} has no part between {BEGIN} and {END}", file.display()))?;
     let tables: String = courses.iter().map(Course::table).collect();
     let date = chrono::Local::now().format("%Y-%m-%d");
-    let state = if awake { "kept awake (`--awake`)" } else { "which halt when they have nothing to do" };
+    let state = if awake { "kept awake (`--awake`)" } else { "free to halt" };
     let (machine, bars) = (machine(), bars_table(bars));
     let written = format!("{BEGIN}\nMeasured {date} on {machine}; processors {state}.\n{bars}{latencies}{tables}\n");
     std::fs::write(file, [&text[..begin], &written, &text[end..]].concat())?;
