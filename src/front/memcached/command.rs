@@ -211,7 +211,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, Refusal> {
 }
 
 fn get(keys: &[u8], with_cas: bool) -> Result<Command<'_>, Refusal> {
-    if keys.iter().all(|byte| *byte == b' ') {
+    if words(keys).next().is_none() {
         return Err(Refusal::UNKNOWN);
     }
     if !are_keys(keys) {
